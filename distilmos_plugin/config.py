@@ -1,0 +1,282 @@
+"""Configuration: YAML to typed, frozen objects.
+
+An unknown or misspelt key, a wrong type or an unknown choice is a :class:`ConfigError` that names the file, the key and
+the nearest known key. Keys that mean the same as in ESPnet carry ESPnet's names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from distilmos_plugin.errors import ConfigError, suggest
+
+Parsed = TypeVar("Parsed")
+
+
+@dataclass(frozen=True)
+class UpstreamConfig:
+    """How the SSL upstream is used.
+
+    Attributes:
+        ckpt: checkpoint file or directory, for upstream names that need one (``wavlm_local``, ``hf_wav2vec2_custom`` ...).
+        trainable: fine-tune the transformer; False freezes the whole upstream and keeps it in eval mode.
+        train_front_end: fine-tune the convolutional front end too (only with ``trainable``).
+        num_layers: keep the first so many transformer layers; None keeps all.
+        gradient_checkpointing: recompute layers in the backward pass: less memory, about a third more time.
+    """
+
+    ckpt: str | None = None
+    trainable: bool = True
+    train_front_end: bool = False
+    num_layers: int | None = None
+    gradient_checkpointing: bool = False
+
+
+@dataclass(frozen=True)
+class TokenConfig:
+    """Code books over the frozen upstream's layers (DistilMOS, arXiv 2601.13700, Fig. 1).
+
+    Attributes:
+        clusters: k of k-means, for every layer (200 in the authors' code).
+        layers: transformer layers, 1 is the first; None takes all. Layer 0, the encoder's input, is not a target.
+        max_frames: frames drawn for each layer, over all clips; bounds the memory.
+        iterations: k-means iterations.
+        seed: of the draw of frames and of k-means.
+    """
+
+    clusters: int = 200
+    layers: tuple[int, ...] | None = None
+    max_frames: int = 200_000
+    iterations: int = 25
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """The objective: MOS loss + token loss + pairwise loss. All errors are in the target's own unit (MOS points).
+
+    Attributes:
+        type: loss on the score: ``mse``, ``l1``, ``huber`` or ``clipped_mse`` (0 where the error is within ``tau``).
+        tau: dead zone of ``clipped_mse``, MOS points (UTMOS, arXiv 2204.02152, uses 0.5).
+        huber_delta: where ``huber`` turns from square to linear, MOS points.
+        frame_weight: weight of the same loss on frame scores against the clip's label.
+        contrastive_weight: weight of the pairwise loss on score differences in a batch (UTMOS, section 2.2).
+        contrastive_margin: differences off by less than this cost nothing, MOS points.
+        token_weight: lambda of DistilMOS; 0 is the baseline with the same head, exactly.
+        listener_weight: weight of the loss on single ratings, with listener conditioning.
+    """
+
+    type: Literal["mse", "l1", "huber", "clipped_mse"] = "mse"
+    tau: float = 0.5
+    huber_delta: float = 1.0
+    frame_weight: float = 0.0
+    contrastive_weight: float = 0.0
+    contrastive_margin: float = 0.2
+    token_weight: float = 0.0
+    listener_weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """Optimiser options. ``lr`` is of the head, ``upstream_lr`` of the upstream (None: the same)."""
+
+    lr: float = 1e-3
+    upstream_lr: float | None = None
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    betas: tuple[float, float] = (0.9, 0.999)
+
+
+@dataclass(frozen=True)
+class SchedulerConfig:
+    """``warmup_steps`` optimiser steps of linear warm-up before the schedule proper."""
+
+    warmup_steps: int = 0
+
+
+@dataclass(frozen=True)
+class ScoringConfig:
+    """How clips are scored.
+
+    Attributes:
+        batch_seconds: padded audio in a batch, seconds.
+        window_seconds: clips longer than this are scored in overlapping windows and averaged by duration.
+        hop_seconds: from one window's start to the next.
+    """
+
+    batch_seconds: float = 80.0
+    window_seconds: float = 60.0
+    hop_seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole experiment. One YAML file of ``conf/``; ``model_conf`` is checked by the system that it is for.
+
+    Attributes:
+        system: registered system name (``ssl_mos``, ``distilmos``).
+        targets: what is predicted; ``mos`` is read from ``utt2mos``, any other ``x`` from ``utt2x``.
+        upstream: s3prl upstream name, or ``tiny`` (bundled).
+        batch_seconds: padded audio in a training batch, seconds.
+        batch_size: at most so many clips in a training batch.
+        max_seconds: longer training clips are cropped at random to this; None never crops.
+        num_workers: data loading processes.
+        max_epoch, patience, optim, scheduler, accum_grad, grad_clip, keep_nbest_models, seed, use_amp: as in ESPnet;
+            ``use_amp`` is bfloat16.
+        best_model_criterion: ``(phase, metric, min|max)`` entries, as in ESPnet; the first one ranks the checkpoints. Metrics of the phase
+            ``valid`` are ``loss`` and ``<level>_<name>`` such as ``system_srcc``, ``utterance_lcc``.
+        init_param: ``path:src:dst:exclude`` entries, as in ESPnet.
+        freeze_param: prefixes of parameter names that are not trained.
+        single_ratings: single ratings drawn for each clip and step, for listener conditioning.
+    """
+
+    system: str
+    targets: tuple[str, ...] = ("mos",)
+    upstream: str = "wavlm_base_plus"
+    upstream_conf: UpstreamConfig = UpstreamConfig()
+    token_conf: TokenConfig = TokenConfig()
+    model_conf: Mapping[str, Any] = field(default_factory=dict)
+    loss_conf: LossConfig = LossConfig()
+    batch_seconds: float = 60.0
+    batch_size: int = 16
+    max_seconds: float | None = None
+    num_workers: int = 1
+    max_epoch: int = 20
+    patience: int | None = None
+    optim: Literal["adam", "adamw", "radam", "sgd"] = "adamw"
+    optim_conf: OptimConfig = OptimConfig()
+    scheduler: Literal["constant", "linear", "cosine"] = "constant"
+    scheduler_conf: SchedulerConfig = SchedulerConfig()
+    accum_grad: int = 1
+    grad_clip: float = 5.0
+    keep_nbest_models: int = 1
+    best_model_criterion: tuple[tuple[str, str, str], ...] = (("valid", "system_srcc", "max"),)
+    init_param: tuple[str, ...] = ()
+    freeze_param: tuple[str, ...] = ()
+    single_ratings: int = 0
+    seed: int = 0
+    use_amp: bool = False
+    scoring_conf: ScoringConfig = ScoringConfig()
+
+
+def load_config(path: str | Path) -> Config:
+    """Read an experiment's YAML file.
+
+    Raises:
+        ConfigError: if the file is missing, is not YAML, or holds an unknown key or a wrong value.
+    """
+    return parse(Config, load_yaml(path), str(path))
+
+
+def load_yaml(path: str | Path) -> Any:
+    """Read YAML with ``safe_load``; a missing or broken file is a :class:`ConfigError` that names it."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return yaml.safe_load(file)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+
+
+def override(config: Config, assignments: typing.Iterable[str]) -> Config:
+    """Return ``config`` with ``key=value`` assignments applied; ``a.b=value`` reaches into a section, the value is YAML."""
+    values = to_dict(config)
+    for assignment in assignments:
+        key, sign, text = assignment.partition("=")
+        if not sign:
+            raise ConfigError(f"'{assignment}' is not of the form key=value")
+        section, *rest = reversed(key.split("."))
+        target = values
+        for part in reversed(rest):
+            target = target.setdefault(part, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"'{key}': '{part}' is not a section")
+        try:
+            target[section] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"'{assignment}': the value is not YAML") from None
+    return parse(Config, values, "the configuration")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Return a configuration object as plain dictionaries, lists and scalars: what YAML and JSON can hold."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+    return plain(dataclasses.asdict(config))
+
+
+def parse(cls: type[Parsed], mapping: Any, where: str) -> Parsed:
+    """Build the frozen dataclass ``cls`` from a mapping, checking every key and type.
+
+    Args:
+        cls: dataclass whose fields name the allowed keys, with their types and defaults.
+        mapping: what YAML gave; None counts as empty.
+        where: file (and section) that error messages name.
+
+    Raises:
+        ConfigError: naming ``where`` and the key.
+    """
+    if mapping is None:
+        mapping = {}
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(f"{where}: expected a mapping of keys to values, found {type(mapping).__name__}")
+    hints = typing.get_type_hints(cls)
+    fields = {item.name: item for item in dataclasses.fields(cls)}
+    values = {}
+    for key, value in mapping.items():
+        if key not in fields:
+            raise ConfigError(f"{where}: unknown key '{key}'{suggest(str(key), fields)} (known: {', '.join(fields)})")
+        values[key] = _convert(hints[key], value, f"{where}: {key}")
+    required = dataclasses.MISSING
+    missing = [
+        name for name, item in fields.items() if name not in values and item.default is required and item.default_factory is required
+    ]
+    if missing:
+        raise ConfigError(f"{where}: missing key '{missing[0]}'")
+    return cls(**values)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """Return ``value`` as the type ``hint`` (a field's annotation), or raise a ConfigError naming ``where``."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(next(item for item in arguments if item is not type(None)), value, where)
+    if origin is Literal:
+        if value not in arguments:
+            raise ConfigError(f"{where}: '{value}' is not one of {', '.join(map(str, arguments))}{suggest(str(value), arguments)}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{where}: expected a list, found {value!r}")
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
+        if len(kinds) != len(value):
+            raise ConfigError(f"{where}: expected {len(kinds)} values, found {len(value)}")
+        return tuple(_convert(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
+    if dataclasses.is_dataclass(hint):
+        return value if isinstance(value, hint) else parse(hint, value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str):  # YAML 1.1 reads 1e-4 as text
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    expected = Mapping if origin is not None and issubclass(origin, Mapping) else hint
+    if not isinstance(value, expected) or (isinstance(value, bool) and hint is not bool):
+        raise ConfigError(f"{where}: expected {getattr(expected, '__name__', expected)}, found {value!r}")
+    return value
