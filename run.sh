@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# The recipe: from a corpus to a trained, scored, evaluated and released MOS predictor.
+#
+#   ./run.sh                                  the whole recipe on the mini corpus, which it makes itself
+#   ./run.sh --stage 5                        inference, evaluation and what follows
+#   ./run.sh --stage 4 --stop_stage 4 --tag seed1 --seed 1
+#   ./run.sh --conf conf/ssl_mos_tiny.yaml    another system
+#   ./run.sh --corpus bvcc --data_root /data/BVCC --conf conf/distilmos.yaml --upstream wavlm_base_plus
+#
+# Each stage is one `distilmos` command, printed before it runs. A stage whose output is complete and current is skipped;
+# one that was cut off goes on where it was.
+set -euo pipefail
+
+# Options: --name value (or --name-with-dashes value)
+stage=0                       # first stage
+stop_stage=8                  # last stage
+corpus=mini                   # `distilmos corpus list` names them
+conf=conf/distilmos_tiny.yaml # the system and its training
+upstream=                     # s3prl upstream instead of the conf's
+ckpt=                         # its checkpoint, for upstreams that need one
+data_root=                    # where the corpus was downloaded to (mini needs none)
+datadir=                      # data directories; default data/<corpus>
+expdir=                       # experiment directory; default exp/<corpus>_<conf>[_<upstream>][_<tag>]
+tag=                          # distinguishes experiments
+test_sets=                    # default: every test* under datadir
+trainer=lightning             # lightning
+ngpu=                         # GPUs a node; default: all there are; 0 is the CPU
+nnodes=1                      # nodes
+nj=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)  # parallel processes on this machine
+seed=                         # instead of the conf's
+train_args=                   # further settings of the conf, "key=value section.key=value"
+
+usage() { sed -n '2,/^usage/{/^usage/q;s/^# \{0,1\}//;/^set /d;p;}' "$0"; }
+
+while [ $# -gt 0 ]; do
+    case $1 in
+        -h | --help) usage; exit 0 ;;
+        --*) name=${1#--}; name=${name//-/_}
+             case " stage stop_stage corpus conf upstream ckpt data_root datadir expdir tag test_sets trainer ngpu nnodes nj seed train_args " in
+                 *" $name "*) ;;
+                 *) echo "run.sh: unknown option $1 (./run.sh --help lists them)" >&2; exit 2 ;;
+             esac
+             [ $# -ge 2 ] || { echo "run.sh: $1 needs a value" >&2; exit 2; }
+             printf -v "$name" %s "$2"; shift 2 ;;
+        *) echo "run.sh: '$1' is not an option (./run.sh --help lists them)" >&2; exit 2 ;;
+    esac
+done
+for name in stage stop_stage nnodes nj; do
+    case ${!name} in '' | *[!0-9]*) echo "run.sh: --$name needs a number, found '${!name}'" >&2; exit 2 ;; esac
+done
+[ "$trainer" = lightning ] || { echo "run.sh: --trainer is lightning, found '$trainer'" >&2; exit 2; }
+
+cd "$(dirname "$0")"
+[ -f "$conf" ] || { echo "run.sh: no such configuration: $conf (there are: $(echo conf/*.yaml))" >&2; exit 2; }
+
+name=$(basename "$conf" .yaml)
+: "${datadir:=data/$corpus}"
+: "${expdir:=exp/${corpus}_$name${upstream:+_$upstream}${tag:+_$tag}}"
+settings=()
+[ -n "$upstream" ] && settings+=(--set "upstream=$upstream")
+[ -n "$ckpt" ] && settings+=(--set "upstream_conf.ckpt=$ckpt")
+for item in $train_args; do settings+=(--set "$item"); done
+
+begun=$SECONDS
+run() {  # print a command, then run it
+    printf '$' >&2; printf ' %q' "$@" >&2; printf '\n' >&2
+    "$@"
+}
+begin() {  # begin <number> <title>: is this stage to run?
+    [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] || return 1
+    stage_begun=$SECONDS
+    printf '\n[%s] stage %s: %s\n' "$(date '+%H:%M:%S')" "$1" "$2" >&2
+}
+finish() { echo "stage $1 done in $((SECONDS - stage_begun)) s: $2" >&2; }
+
+environment_begun=$SECONDS
+. ./path.sh
+if begin 0 "environment"; then
+    stage_begun=$environment_begun
+    run distilmos doctor
+    finish 0 "$(command -v distilmos)"
+fi
+
+if begin 1 "data of $corpus"; then
+    run distilmos corpus prepare "$corpus" "$datadir" --nj "$nj" ${data_root:+--data-root "$data_root"}
+    finish 1 "$datadir"
+fi
+
+if begin 2 "code books"; then
+    run distilmos tokens learn "$datadir/train" --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$expdir/tokens"
+    finish 2 "$expdir/tokens"
+fi
+
+if begin 3 "tokens"; then
+    run distilmos tokens extract "$datadir/train" --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$expdir/tokens"
+    finish 3 "$expdir/tokens"
+fi
+
+if begin 4 "training of $name"; then
+    run distilmos train "$datadir/train" "$datadir/dev" --conf "$conf" ${settings[@]+"${settings[@]}"} \
+        ${seed:+--set "seed=$seed"} --tokens "$expdir/tokens" --expdir "$expdir" ${ngpu:+--ngpu "$ngpu"} --nnodes "$nnodes"
+    finish 4 "$expdir/model"
+fi
+
+if [ -z "$test_sets" ] && [ -d "$datadir" ]; then
+    test_sets=$(cd "$datadir" && for set in test*/; do [ -f "$set/wav.scp" ] && printf '%s ' "${set%/}"; done || true)
+fi
+if begin 5 "inference"; then
+    for set in $test_sets; do
+        run distilmos score "$datadir/$set" --model "$expdir/model" -o "$expdir/$set/scores.jsonl" --resume ||
+            [ $? -eq 3 ]  # 3: some clips got no score; they are listed, and the evaluation counts them
+    done
+    finish 5 "$(for set in $test_sets; do printf '%s ' "$expdir/$set/scores.jsonl"; done)"
+fi
+
+if begin 6 "evaluation"; then
+    for set in $test_sets; do
+        run distilmos evaluate "$expdir/$set/scores.jsonl" --data "$datadir/$set"
+    done
+    run distilmos results "$expdir"
+    finish 6 "$expdir/RESULTS.md $(for set in $test_sets; do printf '%s ' "$expdir/$set/report.html"; done)"
+fi
+
+if begin 7 "challenge submission"; then
+    echo "$corpus belongs to no challenge: nothing to pack" >&2
+    finish 7 "nothing"
+fi
+
+if begin 8 "model release"; then
+    run distilmos release "$expdir"
+    finish 8 "$expdir/model"
+fi
+
+echo >&2
+echo "run.sh: done in $((SECONDS - begun)) s" >&2
+[ -f "$expdir/RESULTS.md" ] && [ "$stop_stage" -ge 6 ] && sed -n '/^|/p' "$expdir/RESULTS.md" | head -n 12 >&2 || true
