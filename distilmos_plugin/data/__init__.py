@@ -1,0 +1,1 @@
+"""Data directories, training items and length-bucketed batches."""

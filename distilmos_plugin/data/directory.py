@@ -1,0 +1,412 @@
+"""Data directories in the Kaldi and ESPnet habit: read, write, check.
+
+``wav.scp`` (a path, or a Kaldi archive entry), ``utt2mos`` and any other ``utt2<target>``, ``utt2system``, ``ratings.tsv``,
+``utt2num_samples`` and ``utt2rate`` hold one ``<key> <value>`` a line, sorted as ``LC_ALL=C sort`` does. Only ``wav.scp`` is
+required. Paths are relative to the working directory, as in Kaldi. docs/data.md shows an example.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from distilmos_plugin import audio
+from distilmos_plugin.errors import DataError, some
+from distilmos_plugin.files import atomic_write
+from distilmos_plugin.progress import track
+
+WAV, SYSTEMS, RATINGS, NUM_SAMPLES, RATES = "wav.scp", "utt2system", "ratings.tsv", "utt2num_samples", "utt2rate"
+RATINGS_HEADER = ("key", "listener", "target", "value")
+NOT_TARGETS = frozenset(  # utt2* files that hold something else than a target, in ours and in other toolkits' directories
+    {SYSTEMS, NUM_SAMPLES, RATES, "utt2spk", "utt2dur", "utt2lang", "utt2gender", "utt2uniq", "utt2category", "utt2text"}
+    | {"utt2num_frames", "utt2num_channels", "utt2reco", "utt2warp", "utt2sid", "utt2lid"}
+)
+SHOWN = 3  # problems of one kind that a message lists
+
+Value = TypeVar("Value")
+
+
+class Rating(NamedTuple):
+    """One answer of one listener, in the target's own unit (MOS points for ``mos``)."""
+
+    key: str
+    listener: str
+    target: str
+    value: float
+
+
+@dataclass(frozen=True)
+class DataDirectory:
+    """The contents of a data directory. All mappings have the same keys, in ``LC_ALL=C`` order.
+
+    Attributes:
+        path: of the directory.
+        wav: key -> path, Kaldi archive entry (``file.ark:123``) or, where allowed, command pipe.
+        targets: target name -> key -> label; ``utt2mos`` gives ``mos``.
+        systems: key -> system that made the clip; None if the corpus has none.
+        ratings: single ratings, in file order; None without ``ratings.tsv``.
+        num_samples: key -> samples of each channel, at the file's own rate; None without ``utt2num_samples``.
+        rates: key -> Hz; None without ``utt2rate``.
+    """
+
+    path: Path
+    wav: dict[str, str]
+    targets: dict[str, dict[str, float]] = field(default_factory=dict)
+    systems: dict[str, str] | None = None
+    ratings: tuple[Rating, ...] | None = None
+    num_samples: dict[str, int] | None = None
+    rates: dict[str, int] | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All keys, in ``LC_ALL=C`` order."""
+        return tuple(self.wav)
+
+    @property
+    def listeners(self) -> tuple[str, ...]:
+        """Names of all listeners, sorted; () without ratings."""
+        return tuple(sorted({rating.listener for rating in self.ratings or ()}))
+
+    @classmethod
+    def read(cls, path: str | os.PathLike, allow_pipes: bool = False) -> DataDirectory:
+        """Read a data directory; the audio itself is not opened.
+
+        Args:
+            path: the directory.
+            allow_pipes: accept ``command |`` entries in ``wav.scp``; they run when the audio is read.
+
+        Raises:
+            DataError: naming file, line and key of the first thing that is wrong.
+        """
+        problems: list[str] = []
+        directory = _read(Path(path), allow_pipes, problems)
+        if problems:
+            rest = f" (and {len(problems) - 1} more: distilmos corpus check {path})" if len(problems) > 1 else ""
+            raise DataError(problems[0] + rest)
+        return directory
+
+    def seconds(self, allow_pipes: bool = False) -> dict[str, float]:
+        """Return the duration of every clip: from ``utt2num_samples`` and ``utt2rate``, else from the audio headers.
+
+        Raises:
+            AudioProblem: if a header has to be read and cannot be.
+        """
+        if self.num_samples is not None and self.rates is not None:
+            return {key: self.num_samples[key] / self.rates[key] for key in self.wav}
+        lengths = {key: audio.probe(self.wav[key], allow_pipes=allow_pipes) for key in track(self.keys, "audio headers")}
+        return {key: length.num_samples / length.sample_rate for key, length in lengths.items()}
+
+
+def write_data_directory(
+    path: str | os.PathLike,
+    wav: Mapping[str, str | os.PathLike],
+    targets: Mapping[str, Mapping[str, float]] | None = None,
+    systems: Mapping[str, str] | None = None,
+    ratings: Iterable[Rating] | None = None,
+    num_samples: Mapping[str, int] | None = None,
+    rates: Mapping[str, int] | None = None,
+) -> DataDirectory:
+    """Write a data directory and return it as read back.
+
+    Every file is replaced atomically and ``wav.scp`` comes last, so that a directory that was cut off is not taken for a
+    whole one. Label files of an earlier content are removed; anything else in the folder is left alone.
+
+    Raises:
+        DataError: if the keys disagree or a key or value cannot be written.
+    """
+    path = Path(path)
+    tables: dict[str, Mapping[str, object]] = {f"utt2{name}": labels for name, labels in (targets or {}).items()}
+    optional = {SYSTEMS: systems, NUM_SAMPLES: num_samples, RATES: rates}
+    tables |= {name: table for name, table in optional.items() if table is not None}
+    problems: list[str] = []
+    for name, table in tables.items():
+        _compare_keys(path / WAV, wav, path / name, table, problems)
+    rows = None if ratings is None else sorted(ratings)
+    contents = {name: _lines(path / name, table, problems) for name, table in tables.items()}
+    if rows is not None:
+        _compare_keys(path / WAV, wav, path / RATINGS, dict.fromkeys(row.key for row in rows), problems)
+        contents[RATINGS] = [f"{row.key}\t{row.listener}\t{row.target}\t{_text(row.value)}" for row in rows]
+    contents[WAV] = _lines(path / WAV, wav, problems)
+    if problems:
+        raise DataError(problems[0])
+    (path / WAV).unlink(missing_ok=True)
+    for old in [*path.glob("utt2*"), path / RATINGS]:
+        if old.name not in contents and (old.name in (SYSTEMS, NUM_SAMPLES, RATES) or old.name not in NOT_TARGETS):
+            old.unlink(missing_ok=True)
+    for name, lines in contents.items():
+        with atomic_write(path / name) as file:
+            file.writelines(f"{line}\n" for line in lines)
+    return DataDirectory.read(path, allow_pipes=True)
+
+
+def _lines(file: Path, table: Mapping[str, object], problems: list[str]) -> list[str]:
+    """Return the sorted ``<key> <value>`` lines of a file."""
+    lines = []
+    for key in sorted(table):  # code points sort as UTF-8 bytes do
+        value = _text(table[key])
+        if not key or re.search(r"\s", key):
+            problems.append(f"{file}: key {key!r}: keys are not empty and hold no white space")
+        if not value.strip() or re.search(r"[\r\n]", value):
+            problems.append(f"{file}: key '{key}': value {value!r} is empty or has a line end")
+        lines.append(f"{key} {value}")
+    return lines
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str | os.PathLike):
+        return os.fspath(value)
+    return str(value) if isinstance(value, numbers.Integral) else repr(float(value))  # numpy's own repr names its type
+
+
+def _read(path: Path, allow_pipes: bool, problems: list[str]) -> DataDirectory:
+    """Read a directory, adding to ``problems`` whatever is wrong with it."""
+    if not path.is_dir():
+        problems.append(f"{path}: no such data directory")
+        return DataDirectory(path, {})
+    if not (path / WAV).is_file():
+        problems.append(f"{path}: no {WAV}; a data directory lists its audio there, '<key> <path>' a line")
+        return DataDirectory(path, {})
+
+    def table(name: str, convert: Callable[[str], Value]) -> dict[str, Value] | None:
+        file = path / name
+        if not file.is_file():
+            return None
+        result = _read_table(file, convert, problems)
+        if name != WAV:
+            _compare_keys(path / WAV, wav, file, result, problems)
+        return result
+
+    wav = table(WAV, str) or {}
+    pipes = [key for key, value in wav.items() if _is_pipe(value)]
+    if pipes and not allow_pipes:
+        problems.append(
+            f"{path / WAV}: command pipes ('{wav[pipes[0]]}') are not run unless they are allowed: --allow-pipes "
+            f"(keys: {some(pipes, SHOWN)})"
+        )
+    names = sorted(file.name for file in path.glob("utt2*") if file.name not in NOT_TARGETS)
+    targets = {name.removeprefix("utt2"): table(name, _finite) for name in names}
+    return DataDirectory(
+        path,
+        wav,
+        {name: labels for name, labels in targets.items() if name and labels is not None},
+        table(SYSTEMS, str),
+        _read_ratings(path / RATINGS, path / WAV, wav, problems),
+        table(NUM_SAMPLES, _count),
+        table(RATES, _count),
+    )
+
+
+def _is_pipe(value: str) -> bool:
+    return value.endswith("|") and not os.path.lexists(value)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+_EXPECTED = {_finite: "a finite number", _count: "a whole number above 0"}
+
+
+def _read_lines(file: Path, problems: list[str]) -> list[tuple[int, str]]:
+    """Return the non-empty lines with their numbers, without a byte order mark and CRLF line ends, as Windows writes them."""
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        problems.append(f"{file}: {error.strerror}")
+        return []
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        problems.append(f"{file}: line {line}: not UTF-8 text")
+        return []
+    lines = [(number, line.removesuffix("\r")) for number, line in enumerate(text.split("\n"), start=1)]
+    lines = [(number, line) for number, line in lines if line.strip()]
+    if not lines:
+        problems.append(f"{file}: the file is empty; fill it or remove it")
+    return lines
+
+
+def _read_table(file: Path, convert: Callable[[str], Value], problems: list[str]) -> dict[str, Value]:
+    """Read ``<key> <value>`` lines: keys end at the first blank or tab, values run to the end of the line."""
+    table: dict[str, Value] = {}
+    found: dict[str, list[str]] = {"form": [], "twice": [], "order": [], "value": []}
+    seen: dict[str, int] = {}
+    last = ""
+    for number, line in _read_lines(file, problems):
+        key, *rest = re.split(r"[ \t]+", line.strip(" \t"), maxsplit=1)
+        where = f"{file}: line {number}: key '{key}'"
+        if not rest:
+            found["form"].append(f"{where}: no value behind the key; expected '<key> <value>'")
+            continue
+        if key in seen:
+            found["twice"].append(f"{where}: the key is on line {seen[key]} already")
+            continue
+        if key < last:
+            found["order"].append(f"{where}: comes after '{last}'; sort the file: LC_ALL=C sort -o {file} {file}")
+        seen[key] = number
+        last = key
+        try:
+            table[key] = convert(rest[0])
+        except ValueError:
+            found["value"].append(f"{where}: '{rest[0]}' is not {_EXPECTED[convert]}")
+            table[key] = convert("1")  # goes on so that the key is not reported as missing too
+    _add_first_few(found, problems)
+    return table
+
+
+def _add_first_few(found: Mapping[str, list[str]], problems: list[str]) -> None:
+    for messages in found.values():
+        problems += messages[:SHOWN]
+        if len(messages) > SHOWN:
+            problems[-1] += f" (and {len(messages) - SHOWN} more like this)"
+
+
+def _read_ratings(file: Path, wav_file: Path, wav: Mapping[str, str], problems: list[str]) -> tuple[Rating, ...] | None:
+    """Read ``key listener target value`` lines, parted by tabs (or by blanks, where a line has no tab)."""
+    if not file.is_file():
+        return None
+    ratings: list[Rating] = []
+    found: dict[str, list[str]] = {"form": [], "order": [], "value": []}
+    lines = _read_lines(file, problems)
+    if lines and tuple(_fields(lines[0][1])) == RATINGS_HEADER:
+        lines = lines[1:]
+        if not lines:
+            problems.append(f"{file}: the file has a header and no rating; fill it or remove it")
+    for number, line in lines:
+        fields = _fields(line)
+        where = f"{file}: line {number}: key '{fields[0]}'"
+        if len(fields) != len(RATINGS_HEADER):
+            found["form"].append(f"{where}: {len(fields)} fields; expected '<key> <listener> <target> <value>' parted by tabs")
+            continue
+        if ratings and fields[0] < ratings[-1].key:
+            found["order"].append(f"{where}: comes after '{ratings[-1].key}'; sort the file: LC_ALL=C sort -o {file} {file}")
+        try:
+            ratings.append(Rating(*fields[:3], _finite(fields[3])))
+        except ValueError:
+            found["value"].append(f"{where}: '{fields[3]}' is not {_EXPECTED[_finite]}")
+            ratings.append(Rating(*fields[:3], 0.0))
+    _add_first_few(found, problems)
+    _compare_keys(wav_file, wav, file, dict.fromkeys(rating.key for rating in ratings), problems)
+    return tuple(ratings)
+
+
+def _fields(line: str) -> list[str]:
+    return line.split("\t") if "\t" in line else line.split()
+
+
+def _compare_keys(
+    first_file: Path, first: Mapping[str, object], second_file: Path, second: Mapping[str, object], problems: list[str]
+) -> None:
+    """Add a problem if two files disagree on their keys, with the first few keys on either side."""
+    if not first or not second:  # an empty file has been reported as such
+        return
+    only_first, only_second = (sorted(a.keys() - b.keys()) for a, b in ((first, second), (second, first)))
+    sides = [
+        f"{len(keys)} only in {file.name} ({some(keys, SHOWN)})"
+        for file, keys in ((first_file, only_first), (second_file, only_second))
+        if keys
+    ]
+    if sides:
+        problems.append(f"{second_file}: keys disagree with {first_file.name}: {'; '.join(sides)}")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a checked data directory holds.
+
+    Attributes:
+        clips, hours, systems, ratings, listeners: counts; ``systems`` is 0 for a corpus without system ids.
+        rates: Hz -> clips.
+        labels: target -> (lowest, mean, highest) label.
+        flags: flag of the audio -> clips; empty if the audio was not read.
+    """
+
+    path: Path
+    clips: int
+    hours: float
+    systems: int
+    ratings: int
+    listeners: int
+    rates: dict[int, int]
+    labels: dict[str, tuple[float, float, float]]
+    flags: dict[str, int]
+
+    def __str__(self) -> str:
+        rates = ", ".join(f"{count} at {rate} Hz" for rate, count in sorted(self.rates.items()))
+        lines = [f"{self.path}: {self.clips} clips, {self.hours:.2f} hours ({rates}), {self.systems or 'no'} systems"]
+        if self.ratings:
+            lines.append(f"  {self.ratings} ratings by {self.listeners} listeners")
+        lines += [f"  {name}: {low:.2f} to {high:.2f}, mean {mean:.2f}" for name, (low, mean, high) in self.labels.items()]
+        if self.flags:
+            lines.append("  flagged audio: " + ", ".join(f"{count} {flag}" for flag, count in self.flags.items()))
+        return "\n".join(lines)
+
+
+def check(path: str | os.PathLike, read_audio: bool = True, allow_pipes: bool = False) -> Summary:
+    """Check a data directory, and unless told otherwise every sample of its audio.
+
+    Raises:
+        DataError: listing everything that is wrong, the first few problems of each kind, one a line.
+    """
+    problems: list[str] = []
+    directory = _read(Path(path), allow_pipes, problems)
+    summary = _check_audio(directory, read_audio, allow_pipes, problems)
+    if problems:
+        raise DataError("\n  ".join([f"{path}: {len(problems)} problem{'s' * (len(problems) > 1)}", *problems]))
+    return summary
+
+
+def _check_audio(directory: DataDirectory, read_audio: bool, allow_pipes: bool, problems: list[str]) -> Summary:
+    found: dict[str, list[str]] = {"unreadable": [], "empty": [], "non_finite": [], "length": []}
+    flags: Counter[str] = Counter()
+    rates: Counter[int] = Counter()
+    seconds = 0.0
+    for key, source in track(directory.wav.items(), "audio", len(directory.wav)) if directory.wav else ():
+        if _is_pipe(source) and not allow_pipes:
+            continue  # reported already
+        where = f"{directory.path / WAV}: key '{key}'"
+        try:
+            with audio.open_audio(source, allow_pipes=allow_pipes) as reader:
+                flags.update(reader.flags if read_audio else ())
+        except audio.AudioProblem as problem:
+            found[problem.status].append(f"{where}: {problem}")
+            continue
+        rates[reader.native_rate] += 1
+        seconds += reader.duration
+        for name, table, value in (
+            (NUM_SAMPLES, directory.num_samples, reader.num_samples),
+            (RATES, directory.rates, reader.native_rate),
+        ):
+            if table is not None and table.get(key, value) != value:
+                found["length"].append(f"{where}: {name} says {table[key]}, the audio has {value}")
+    _add_first_few(found, problems)
+    labels = {
+        name: (min(v.values()), math.fsum(v.values()) / len(v), max(v.values())) for name, v in directory.targets.items() if v
+    }
+    return Summary(
+        directory.path,
+        len(directory.wav),
+        seconds / 3600,
+        len(set((directory.systems or {}).values())),
+        len(directory.ratings or ()),
+        len(directory.listeners),
+        dict(rates),
+        labels,
+        dict(flags),
+    )
