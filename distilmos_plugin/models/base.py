@@ -1,0 +1,134 @@
+"""What every system shares: targets, label range, listeners, objective."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from distilmos_plugin.config import Config, LossConfig
+from distilmos_plugin.errors import ConfigError
+from distilmos_plugin.models.losses import Objective
+from distilmos_plugin.models.prediction import Labels, Prediction, Waveforms
+
+
+@dataclass(frozen=True)
+class SystemConfig:
+    """Keys of ``model_conf`` that every system has.
+
+    Attributes:
+        label_range: lowest and highest label; the network's output x becomes ``(hi - lo) / 2 * x + (hi + lo) / 2``, so ``[1,
+            5]`` is ``2x + 3`` (UTMOS, MSR-UTMOS). None: the output is the score (Cooper's SSL-MOS, DistilMOS).
+        bounded: pass x through tanh first, so that a score cannot leave ``label_range`` (SHEET's SSL-MOS).
+        listeners: learn an embedding for each listener, trained on single ratings, and one for the mean listener, trained on
+            the mean labels and used for scoring (UTMOS). Needs ``ratings.tsv`` and ``single_ratings`` of at least 1.
+        layers: transformer layers of the upstream that are read, 1 is the first; None reads all.
+    """
+
+    label_range: tuple[float, float] | None = None
+    bounded: bool = False
+    listeners: bool = False
+    layers: tuple[int, ...] | None = None
+
+    def check(self, config: Config) -> None:
+        """Raise a ConfigError for values that contradict each other or the rest of the configuration."""
+        if self.label_range is not None and not self.label_range[0] < self.label_range[1]:
+            raise ConfigError(f"model_conf: label_range: expected [lowest, highest], found {list(self.label_range)}")
+        if self.bounded and self.label_range is None:
+            raise ConfigError("model_conf: bounded: true needs a label_range, such as [1, 5]")
+        if self.listeners and config.single_ratings < 1:
+            raise ConfigError(
+                "model_conf: listeners: true needs single_ratings of at least 1, the ratings drawn for each clip and step"
+            )
+        if config.single_ratings and not self.listeners:
+            raise ConfigError(f"single_ratings: {config.single_ratings} is read only with model_conf: listeners: true")
+
+
+@dataclass
+class Encoded:
+    """Frames between encoder and head: features ``[B, T, dim]``, lengths int64 ``[B]``, further outputs by name."""
+
+    features: Tensor
+    lengths: Tensor
+    auxiliary: dict[str, Tensor] = field(default_factory=dict)
+
+
+class MOSModel(nn.Module):
+    """A system: an encoder (:meth:`encode`) and a head with its pooling (:meth:`score`) under one objective.
+
+    Args:
+        upstream: gives the hidden states.
+        targets: what is predicted, in this order along the head's last axis.
+        conf: the system's ``model_conf``.
+        loss_conf: the objective.
+    """
+
+    conf_class = SystemConfig
+
+    def __init__(self, upstream: nn.Module, targets: tuple[str, ...], conf: SystemConfig, loss_conf: LossConfig) -> None:
+        super().__init__()
+        self.upstream, self.targets, self.conf = upstream, tuple(targets), conf
+        self.objective = Objective(loss_conf, self.targets)
+        self.listener_embedding: nn.Embedding | None = None
+
+    def add_listeners(self, num_listeners: int, dim: int) -> None:
+        """Make the embedding: row 0 is the mean listener, rows 1 to ``num_listeners`` the listeners. All start at 0: alike."""
+        if self.conf.listeners:
+            self.listener_embedding = nn.Embedding.from_pretrained(torch.zeros(num_listeners + 1, dim), freeze=False)
+
+    def encode(self, waveforms: Waveforms) -> Encoded:
+        """Map waveforms to the frames that the head reads; a listener's embedding is added to each of them."""
+        raise NotImplementedError
+
+    def score(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Map frames ``[B, T, dim]`` to scores ``[B, targets]`` and, in systems that have them, frame scores ``[B, T,
+        targets]``.
+
+        Both in the label's unit (:meth:`to_label_range`); frame scores past a clip's length are 0.
+        """
+        raise NotImplementedError
+
+    def to_label_range(self, raw: Tensor) -> Tensor:
+        """Map the network's output to the label's unit, in float32."""
+        raw = raw.float()
+        if self.conf.label_range is None:
+            return raw
+        low, high = self.conf.label_range
+        return (high - low) / 2 * (raw.tanh() if self.conf.bounded else raw) + (high + low) / 2
+
+    def forward(self, waveforms: Waveforms, listeners: Tensor | None = None) -> Prediction:
+        """Score a batch of ``B`` clips, as the mean listener where the system has listeners.
+
+        Args:
+            waveforms: one float32 ``[samples]`` a clip, at the upstream's rate.
+            listeners: int64 ``[B, R]``, -1 where there is none: adds ``auxiliary["listener_scores"]`` ``[B, R]``, the first
+                target as each listener would rate it (0 where there is none). The encoder still runs once.
+        """
+        encoded = self.encode(waveforms)
+        features, lengths = encoded.features, encoded.lengths
+        batch = len(lengths)
+        rated = None
+        if self.listener_embedding is not None:
+            clips, listener = torch.arange(batch, device=lengths.device), lengths.new_zeros(batch)
+            if listeners is not None:
+                rated = listeners >= 0
+                clips = torch.cat([clips, rated.nonzero()[:, 0]])
+                listener = torch.cat([listener, listeners[rated]])
+            features = features[clips] + self.listener_embedding(listener)[:, None]
+            lengths = lengths[clips]
+        utterance, frames = self.score(features, lengths)
+        prediction = Prediction(
+            utterance={target: utterance[:batch, i] for i, target in enumerate(self.targets)},
+            frame_lengths=encoded.lengths,
+            frames={} if frames is None else {target: frames[:batch, :, i] for i, target in enumerate(self.targets)},
+            auxiliary=encoded.auxiliary,
+        )
+        if rated is not None:
+            scores = utterance.new_zeros(rated.shape).masked_scatter(rated, utterance[batch:, 0])
+            prediction.auxiliary["listener_scores"] = scores
+        return prediction
+
+    def loss(self, prediction: Prediction, labels: Labels) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Return ``(loss, stats, weight)``: see :class:`~distilmos_plugin.models.losses.Objective`."""
+        return self.objective(prediction, labels)
