@@ -184,12 +184,8 @@ def _read(path: Path, allow_pipes: bool, problems: list[str]) -> DataDirectory:
         return result
 
     wav = table(WAV, str) or {}
-    pipes = [key for key, value in wav.items() if _is_pipe(value)]
-    if pipes and not allow_pipes:
-        problems.append(
-            f"{path / WAV}: command pipes ('{wav[pipes[0]]}') are not run unless they are allowed: --allow-pipes "
-            f"(keys: {some(pipes, SHOWN)})"
-        )
+    if not allow_pipes:
+        _refuse_pipes(path / WAV, wav, problems)
     names = sorted(file.name for file in path.glob("utt2*") if file.name not in NOT_TARGETS)
     targets = {name.removeprefix("utt2"): table(name, _finite) for name in names}
     return DataDirectory(
@@ -201,6 +197,30 @@ def _read(path: Path, allow_pipes: bool, problems: list[str]) -> DataDirectory:
         table(NUM_SAMPLES, _count),
         table(RATES, _count),
     )
+
+
+def read_wav_scp(path: str | os.PathLike, allow_pipes: bool = False) -> dict[str, str]:
+    """Read one ``wav.scp`` on its own, in any order: key -> path, Kaldi archive entry or, where allowed, command pipe.
+
+    Raises:
+        DataError: naming file, line and key of the first thing that is wrong.
+    """
+    problems: list[str] = []
+    wav = _read_table(Path(path), str, problems, ordered=False)
+    if not allow_pipes:
+        _refuse_pipes(Path(path), wav, problems)
+    if problems:
+        raise DataError(problems[0])
+    return wav
+
+
+def _refuse_pipes(file: Path, wav: Mapping[str, str], problems: list[str]) -> None:
+    pipes = [key for key, value in wav.items() if _is_pipe(value)]
+    if pipes:
+        problems.append(
+            f"{file}: command pipes ('{wav[pipes[0]]}') are not run unless they are allowed: --allow-pipes "
+            f"(keys: {some(pipes, SHOWN)})"
+        )
 
 
 def _is_pipe(value: str) -> bool:
@@ -242,7 +262,7 @@ def _read_lines(file: Path, problems: list[str]) -> list[tuple[int, str]]:
     return lines
 
 
-def _read_table(file: Path, convert: Callable[[str], Value], problems: list[str]) -> dict[str, Value]:
+def _read_table(file: Path, convert: Callable[[str], Value], problems: list[str], ordered: bool = True) -> dict[str, Value]:
     """Read ``<key> <value>`` lines: keys end at the first blank or tab, values run to the end of the line."""
     table: dict[str, Value] = {}
     found: dict[str, list[str]] = {"form": [], "twice": [], "order": [], "value": []}
@@ -257,7 +277,7 @@ def _read_table(file: Path, convert: Callable[[str], Value], problems: list[str]
         if key in seen:
             found["twice"].append(f"{where}: the key is on line {seen[key]} already")
             continue
-        if key < last:
+        if ordered and key < last:
             found["order"].append(f"{where}: comes after '{last}'; sort the file: LC_ALL=C sort -o {file} {file}")
         seen[key] = number
         last = key
