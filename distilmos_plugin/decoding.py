@@ -120,7 +120,7 @@ def _regular_file(path: str | os.PathLike, name: str) -> BinaryIO:
     if not stat.S_ISREG(mode):
         os.close(handle)
         raise AudioProblem("unreadable", f"{name}: is {'a directory' if stat.S_ISDIR(mode) else 'not a regular file'}")
-    return os.fdopen(handle, "rb")
+    return os.fdopen(handle, "rb", buffering=0)  # libsndfile reads from the handle itself, behind the back of any buffer
 
 
 def _open_bytes(name: str, data: bytes) -> Sound:
@@ -214,7 +214,7 @@ def _through_ffmpeg(name: str, file: BinaryIO, path: str | os.PathLike | None) -
         if output.stat().st_size > 0.99 * FFMPEG_BYTES:
             raise AudioProblem("unreadable", f"{name}: too long to convert on the fly; convert it to wav or flac first")
         file.close()
-        return FileSound(name, open(output, "rb"))  # the open file outlives its folder
+        return FileSound(name, open(output, "rb", buffering=0))  # the open file outlives its folder
 
 
 def _last_line(output: bytes) -> str:
