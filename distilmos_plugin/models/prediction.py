@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from distilmos_plugin.data.labels import Labels
+
+__all__ = ["Labels", "Prediction", "Waveforms"]
+
 Waveforms = Sequence[Tensor]
 """A batch: one float32 mono waveform ``[samples]`` a clip, at the upstream's sample rate, unpadded."""
 
@@ -28,21 +32,3 @@ class Prediction:
     frames: dict[str, Tensor] = field(default_factory=dict)
     scale: dict[str, Tensor] = field(default_factory=dict)
     auxiliary: dict[str, Tensor] = field(default_factory=dict)
-
-
-@dataclass
-class Labels:
-    """Truth of a batch of ``B`` clips.
-
-    Attributes:
-        targets: target name -> label ``[B]``; NaN where a clip has no label for the target.
-        tokens: code-book ids int64 ``[B, T, layers]``, -1 past a clip's length; None without a token loss.
-        listeners: listener numbers int64 ``[B, R]`` of R single ratings a clip, -1 where there is none; 0 is never used
-            here, it is the mean listener. None without listener conditioning.
-        ratings: the single ratings ``[B, R]`` of the first target; NaN where there is none.
-    """
-
-    targets: dict[str, Tensor]
-    tokens: Tensor | None = None
-    listeners: Tensor | None = None
-    ratings: Tensor | None = None
