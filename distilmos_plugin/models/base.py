@@ -62,9 +62,13 @@ class MOSModel(nn.Module):
         targets: what is predicted, in this order along the head's last axis.
         conf: the system's ``model_conf``.
         loss_conf: the objective.
+
+    Attributes:
+        stride: the upstream's frames for each frame score.
     """
 
     conf_class = SystemConfig
+    stride = 1
 
     def __init__(self, upstream: nn.Module, targets: tuple[str, ...], conf: SystemConfig, loss_conf: LossConfig) -> None:
         super().__init__()
