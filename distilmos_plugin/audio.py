@@ -124,7 +124,8 @@ def open_audio(
     source: str | os.PathLike | bytes | BinaryIO, sample_rate: int | None = None, *, allow_pipes: bool = False
 ) -> AudioReader:
     """Open a sound of any length for reading piece by piece; arguments and errors as :func:`read_audio`."""
-    return AudioReader(open_sound(source, allow_pipes), sample_rate)
+    rate = None if sample_rate is None else _rate(sample_rate)
+    return AudioReader(open_sound(source, allow_pipes), rate)
 
 
 class AudioReader:

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import stat
-import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -22,12 +21,11 @@ import numpy as np
 import soundfile
 
 from distilmos_plugin.errors import DistilmosError
+from distilmos_plugin.headers import AudioBytes, audio_bytes, mended
 
 BLOCK_VALUES = 1 << 18  # samples of all channels in a block: 1 MiB as float32
 MIN_RATE, MAX_RATE = 1_000, 1_000_000  # Hz; a header that says anything else is damaged
 SHORTFALL_SECONDS = 0.01  # a file may lack this much of what its header says: sloppy writers miscount by a header's length
-UNKNOWN_SIZE = 0x7FF00000  # bytes; pipes write 0xFFFFFFFF (ffmpeg) or about 0x7FFFFFFF (sox) where they cannot know the size
-MAX_CHUNKS = 1_000  # of a RIFF or IFF header, before giving up
 FFMPEG_SECONDS = 600.0  # time that one conversion may take
 FFMPEG_BYTES = 4 << 30  # size that one conversion may reach: 3 hours of 48 kHz stereo
 PIPE_SECONDS = 600.0  # time that one command of a wav.scp may take
@@ -78,11 +76,15 @@ def open_sound(source: str | os.PathLike | bytes | BinaryIO, allow_pipes: bool =
 
     Raises:
         AudioProblem: ``unreadable`` or ``empty``, saying which file and why.
+        DistilmosError: if ``source`` is none of these.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         return _open_bytes("<bytes>", bytes(source))
     if hasattr(source, "read"):
         return _open_file_object(source)
+    if not isinstance(source, str | os.PathLike):
+        kind = type(source).__name__
+        raise DistilmosError(f"audio from {kind}: give a path, bytes or a binary file object; samples go to as_audio")
     if isinstance(source, str) and not os.path.lexists(source):
         if source.rstrip().endswith("|"):
             return _open_pipe(source, allow_pipes)
@@ -162,7 +164,7 @@ def _open_ark(source: str, path: str, offset: int) -> Sound:
         if file.read(4) not in _ARK_AUDIO:
             raise AudioProblem("unreadable", f"{name}: no audio at this place of the archive")
         file.seek(offset)
-        declared = _declared_bytes(file)
+        declared = audio_bytes(file)
         file.seek(offset)
         try:
             rate, samples = kaldiio.matio.read_kaldi(file)
@@ -176,16 +178,24 @@ def _open_ark(source: str, path: str, offset: int) -> Sound:
 def _open_file(name: str, file: BinaryIO, path: str | os.PathLike | None) -> Sound:
     if not file.seek(0, io.SEEK_END):
         raise AudioProblem("empty", f"{name}: the file is empty (0 bytes)")
+    content = mended(file)
+    if content is not None:
+        file.close()
+        file = content
     file.seek(0)
-    declared = _declared_bytes(file)
+    declared = audio_bytes(file)
     try:
         sound = FileSound(name, file)
     except soundfile.LibsndfileError as error:
         if error.code not in (_UNRECOGNISED, _UNSUPPORTED_ENCODING):
-            raise AudioProblem("unreadable", f"{name}: corrupted: {error.error_string.rstrip('.')}") from None
+            raise AudioProblem("unreadable", f"{name}: corrupted: {_reason(error)}") from None
         return _through_ffmpeg(name, file, path)
     _check_whole(sound, declared)
     return sound
+
+
+def _reason(error: soundfile.LibsndfileError) -> str:
+    return error.error_string.removeprefix("Error : ").rstrip(".")
 
 
 def _through_ffmpeg(name: str, file: BinaryIO, path: str | os.PathLike | None) -> Sound:
@@ -210,7 +220,10 @@ def _through_ffmpeg(name: str, file: BinaryIO, path: str | os.PathLike | None) -
         except subprocess.TimeoutExpired:
             raise AudioProblem("unreadable", f"{name}: ffmpeg did not finish within {FFMPEG_SECONDS:.0f} s") from None
         if done.returncode or not output.exists():
-            raise AudioProblem("unreadable", f"{name}: neither libsndfile nor ffmpeg reads it: {_last_line(done.stderr)}")
+            reason = _last_line(done.stderr).removeprefix(f"file:{os.fsdecode(path)}: ")
+            raise AudioProblem("unreadable", f"{name}: neither libsndfile nor ffmpeg reads it: {reason}")
+        if b"prematurely" in done.stderr or b"partial file" in done.stderr:  # ffmpeg's words for a cut webm or mp4 file
+            raise AudioProblem("unreadable", f"{name}: truncated: {_last_line(done.stderr)}")
         if output.stat().st_size > 0.99 * FFMPEG_BYTES:
             raise AudioProblem("unreadable", f"{name}: too long to convert on the fly; convert it to wav or flac first")
         file.close()
@@ -268,8 +281,7 @@ class FileSound:
             block = self._sound.read(count, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             raise AudioProblem(
-                "unreadable",
-                f"{self.name}: corrupted at sample {self._position} of {self.frames}: {error.error_string.rstrip('.')}",
+                "unreadable", f"{self.name}: corrupted behind sample {self._position} of {self.frames}: {_reason(error)}"
             ) from None
         self._position += len(block)
         return block
@@ -320,53 +332,11 @@ def full_scale(samples: np.ndarray) -> np.ndarray:
     )
 
 
-def _declared_bytes(file: BinaryIO) -> tuple[int, int] | None:
-    """Return ``(bytes of audio that the header promises, bytes that are there)``; None where the format does not say.
-
-    libsndfile reads the rest of a truncated wav, aiff or au file without a word, so its size is compared here. Headers of
-    streams, written before the size was known, promise nothing.
-    """
-    start = file.tell()
-    end = file.seek(0, io.SEEK_END)
-    file.seek(start)
-    magic = file.read(12)
-    if len(magic) < 12:
-        return None
-    if magic[:4] == b".snd":
-        offset, size = struct.unpack(">II", magic[4:12])
-        return _promise(size, end - start - offset)
-    if magic[:4] in (b"RIFF", b"RIFX", b"RF64") and magic[8:] == b"WAVE":
-        order = ">" if magic[:4] == b"RIFX" else "<"
-    elif magic[:4] == b"FORM" and magic[8:] in (b"AIFF", b"AIFC"):
-        order = ">"
-    else:
-        return None
-    wide_size = None
-    for _ in range(MAX_CHUNKS):
-        header = file.read(8)
-        if len(header) < 8:
-            return None
-        kind, size = struct.unpack(order + "4sI", header)
-        body = file.tell()
-        if kind == b"ds64" and size >= 16:  # EBU Tech 3306: the sizes that do not fit in 32 bits
-            wide_size = struct.unpack("<8xQ", file.read(16).ljust(16, b"\0"))[0]
-        if kind in (b"data", b"SSND"):
-            if wide_size is not None and size == 0xFFFFFFFF:
-                return (wide_size, end - body)
-            return _promise(size, end - body)
-        file.seek(body + size + size % 2)
-    return None
-
-
-def _promise(size: int, there: int) -> tuple[int, int] | None:
-    return (size, there) if 0 < size < UNKNOWN_SIZE else None
-
-
-def _check_whole(sound: Sound, declared: tuple[int, int] | None) -> None:
+def _check_whole(sound: Sound, found: AudioBytes | None) -> None:
     """Raise if the file holds less audio than its header says."""
-    if declared is None or declared[1] >= declared[0]:
+    if found is None or found.there >= found.promised:
         return
-    promised, there = declared
+    promised, there, _ = found
     if sound.frames == 0 or there <= 0:
         raise AudioProblem("unreadable", f"{sound.name}: truncated: the header says {promised} bytes of audio, none is there")
     width = there / sound.frames  # bytes a sample, a fraction for compressed formats
