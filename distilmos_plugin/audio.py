@@ -152,6 +152,10 @@ class AudioReader:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; nothing can be read after that."""
         self._sound.close()
 
     def audio(self) -> Audio:

@@ -15,31 +15,28 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, TypeVar
 
 from distilmos_plugin import audio
+from distilmos_plugin.data.tables import (
+    SHOWN,
+    Rating,
+    Value,
+    add_first_few,
+    compare_keys,
+    number,
+    read_ratings,
+    read_table,
+    whole_number,
+)
 from distilmos_plugin.errors import DataError, some
 from distilmos_plugin.files import atomic_write
 from distilmos_plugin.progress import track
 
 WAV, SYSTEMS, RATINGS, NUM_SAMPLES, RATES = "wav.scp", "utt2system", "ratings.tsv", "utt2num_samples", "utt2rate"
-RATINGS_HEADER = ("key", "listener", "target", "value")
 NOT_TARGETS = frozenset(  # utt2* files that hold something else than a target, in ours and in other toolkits' directories
     {SYSTEMS, NUM_SAMPLES, RATES, "utt2spk", "utt2dur", "utt2lang", "utt2gender", "utt2uniq", "utt2category", "utt2text"}
     | {"utt2num_frames", "utt2num_channels", "utt2reco", "utt2warp", "utt2sid", "utt2lid"}
 )
-SHOWN = 3  # problems of one kind that a message lists
-
-Value = TypeVar("Value")
-
-
-class Rating(NamedTuple):
-    """One answer of one listener, in the target's own unit (MOS points for ``mos``)."""
-
-    key: str
-    listener: str
-    target: str
-    value: float
 
 
 @dataclass(frozen=True)
@@ -127,19 +124,18 @@ def write_data_directory(
     tables |= {name: table for name, table in optional.items() if table is not None}
     problems: list[str] = []
     for name, table in tables.items():
-        _compare_keys(path / WAV, wav, path / name, table, problems)
+        compare_keys(path / WAV, wav, path / name, table, problems)
     rows = None if ratings is None else sorted(ratings)
     contents = {name: _lines(path / name, table, problems) for name, table in tables.items()}
     if rows is not None:
-        _compare_keys(path / WAV, wav, path / RATINGS, dict.fromkeys(row.key for row in rows), problems)
+        compare_keys(path / WAV, wav, path / RATINGS, dict.fromkeys(row.key for row in rows), problems)
         contents[RATINGS] = [f"{row.key}\t{row.listener}\t{row.target}\t{_text(row.value)}" for row in rows]
     contents[WAV] = _lines(path / WAV, wav, problems)
     if problems:
         raise DataError(problems[0])
     (path / WAV).unlink(missing_ok=True)
-    for old in [*path.glob("utt2*"), path / RATINGS]:
-        if old.name not in contents and (old.name in (SYSTEMS, NUM_SAMPLES, RATES) or old.name not in NOT_TARGETS):
-            old.unlink(missing_ok=True)
+    for name in {*_target_files(path), SYSTEMS, NUM_SAMPLES, RATES, RATINGS} - contents.keys():
+        (path / name).unlink(missing_ok=True)
     for name, lines in contents.items():
         with atomic_write(path / name) as file:
             file.writelines(f"{line}\n" for line in lines)
@@ -178,25 +174,29 @@ def _read(path: Path, allow_pipes: bool, problems: list[str]) -> DataDirectory:
         file = path / name
         if not file.is_file():
             return None
-        result = _read_table(file, convert, problems)
+        result = read_table(file, convert, problems)
         if name != WAV:
-            _compare_keys(path / WAV, wav, file, result, problems)
+            compare_keys(path / WAV, wav, file, result, problems)
         return result
 
     wav = table(WAV, str) or {}
     if not allow_pipes:
         _refuse_pipes(path / WAV, wav, problems)
-    names = sorted(file.name for file in path.glob("utt2*") if file.name not in NOT_TARGETS)
-    targets = {name.removeprefix("utt2"): table(name, _finite) for name in names}
+    targets = {name.removeprefix("utt2"): table(name, number) for name in _target_files(path)}
     return DataDirectory(
         path,
         wav,
-        {name: labels for name, labels in targets.items() if name and labels is not None},
+        {name: labels for name, labels in targets.items() if labels is not None},
         table(SYSTEMS, str),
-        _read_ratings(path / RATINGS, path / WAV, wav, problems),
-        table(NUM_SAMPLES, _count),
-        table(RATES, _count),
+        read_ratings(path / RATINGS, path / WAV, wav, problems),
+        table(NUM_SAMPLES, whole_number),
+        table(RATES, whole_number),
     )
+
+
+def _target_files(path: Path) -> list[str]:
+    names = (file.name for file in path.glob("utt2*"))
+    return sorted(name for name in names if re.fullmatch(r"utt2\w+", name) and name not in NOT_TARGETS)
 
 
 def read_wav_scp(path: str | os.PathLike, allow_pipes: bool = False) -> dict[str, str]:
@@ -206,7 +206,7 @@ def read_wav_scp(path: str | os.PathLike, allow_pipes: bool = False) -> dict[str
         DataError: naming file, line and key of the first thing that is wrong.
     """
     problems: list[str] = []
-    wav = _read_table(Path(path), str, problems, ordered=False)
+    wav = read_table(Path(path), str, problems, ordered=False)
     if not allow_pipes:
         _refuse_pipes(Path(path), wav, problems)
     if problems:
@@ -225,125 +225,6 @@ def _refuse_pipes(file: Path, wav: Mapping[str, str], problems: list[str]) -> No
 
 def _is_pipe(value: str) -> bool:
     return value.endswith("|") and not os.path.lexists(value)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
-
-
-_EXPECTED = {_finite: "a finite number", _count: "a whole number above 0"}
-
-
-def _read_lines(file: Path, problems: list[str]) -> list[tuple[int, str]]:
-    """Return the non-empty lines with their numbers, without a byte order mark and CRLF line ends, as Windows writes them."""
-    try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        problems.append(f"{file}: {error.strerror}")
-        return []
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        problems.append(f"{file}: line {line}: not UTF-8 text")
-        return []
-    lines = [(number, line.removesuffix("\r")) for number, line in enumerate(text.split("\n"), start=1)]
-    lines = [(number, line) for number, line in lines if line.strip()]
-    if not lines:
-        problems.append(f"{file}: the file is empty; fill it or remove it")
-    return lines
-
-
-def _read_table(file: Path, convert: Callable[[str], Value], problems: list[str], ordered: bool = True) -> dict[str, Value]:
-    """Read ``<key> <value>`` lines: keys end at the first blank or tab, values run to the end of the line."""
-    table: dict[str, Value] = {}
-    found: dict[str, list[str]] = {"form": [], "twice": [], "order": [], "value": []}
-    seen: dict[str, int] = {}
-    last = ""
-    for number, line in _read_lines(file, problems):
-        key, *rest = re.split(r"[ \t]+", line.strip(" \t"), maxsplit=1)
-        where = f"{file}: line {number}: key '{key}'"
-        if not rest:
-            found["form"].append(f"{where}: no value behind the key; expected '<key> <value>'")
-            continue
-        if key in seen:
-            found["twice"].append(f"{where}: the key is on line {seen[key]} already")
-            continue
-        if ordered and key < last:
-            found["order"].append(f"{where}: comes after '{last}'; sort the file: LC_ALL=C sort -o {file} {file}")
-        seen[key] = number
-        last = key
-        try:
-            table[key] = convert(rest[0])
-        except ValueError:
-            found["value"].append(f"{where}: '{rest[0]}' is not {_EXPECTED[convert]}")
-            table[key] = convert("1")  # goes on so that the key is not reported as missing too
-    _add_first_few(found, problems)
-    return table
-
-
-def _add_first_few(found: Mapping[str, list[str]], problems: list[str]) -> None:
-    for messages in found.values():
-        problems += messages[:SHOWN]
-        if len(messages) > SHOWN:
-            problems[-1] += f" (and {len(messages) - SHOWN} more like this)"
-
-
-def _read_ratings(file: Path, wav_file: Path, wav: Mapping[str, str], problems: list[str]) -> tuple[Rating, ...] | None:
-    """Read ``key listener target value`` lines, parted by tabs (or by blanks, where a line has no tab)."""
-    if not file.is_file():
-        return None
-    ratings: list[Rating] = []
-    found: dict[str, list[str]] = {"form": [], "order": [], "value": []}
-    lines = _read_lines(file, problems)
-    if lines and tuple(_fields(lines[0][1])) == RATINGS_HEADER:
-        lines = lines[1:]
-        if not lines:
-            problems.append(f"{file}: the file has a header and no rating; fill it or remove it")
-    for number, line in lines:
-        fields = _fields(line)
-        where = f"{file}: line {number}: key '{fields[0]}'"
-        if len(fields) != len(RATINGS_HEADER):
-            found["form"].append(f"{where}: {len(fields)} fields; expected '<key> <listener> <target> <value>' parted by tabs")
-            continue
-        if ratings and fields[0] < ratings[-1].key:
-            found["order"].append(f"{where}: comes after '{ratings[-1].key}'; sort the file: LC_ALL=C sort -o {file} {file}")
-        try:
-            ratings.append(Rating(*fields[:3], _finite(fields[3])))
-        except ValueError:
-            found["value"].append(f"{where}: '{fields[3]}' is not {_EXPECTED[_finite]}")
-            ratings.append(Rating(*fields[:3], 0.0))
-    _add_first_few(found, problems)
-    _compare_keys(wav_file, wav, file, dict.fromkeys(rating.key for rating in ratings), problems)
-    return tuple(ratings)
-
-
-def _fields(line: str) -> list[str]:
-    return line.split("\t") if "\t" in line else line.split()
-
-
-def _compare_keys(
-    first_file: Path, first: Mapping[str, object], second_file: Path, second: Mapping[str, object], problems: list[str]
-) -> None:
-    """Add a problem if two files disagree on their keys, with the first few keys on either side."""
-    if not first or not second:  # an empty file has been reported as such
-        return
-    only_first, only_second = (sorted(a.keys() - b.keys()) for a, b in ((first, second), (second, first)))
-    sides = [
-        f"{len(keys)} only in {file.name} ({some(keys, SHOWN)})"
-        for file, keys in ((first_file, only_first), (second_file, only_second))
-        if keys
-    ]
-    if sides:
-        problems.append(f"{second_file}: keys disagree with {first_file.name}: {'; '.join(sides)}")
 
 
 @dataclass(frozen=True)
@@ -415,7 +296,7 @@ def _check_audio(directory: DataDirectory, read_audio: bool, allow_pipes: bool, 
         ):
             if table is not None and table.get(key, value) != value:
                 found["length"].append(f"{where}: {name} says {table[key]}, the audio has {value}")
-    _add_first_few(found, problems)
+    add_first_few(found, problems)
     labels = {
         name: (min(v.values()), math.fsum(v.values()) / len(v), max(v.values())) for name, v in directory.targets.items() if v
     }
