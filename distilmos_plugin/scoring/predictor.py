@@ -1,0 +1,299 @@
+"""The one way from audio to a score: for the Python interface, the command, the recipe, validation in training, VERSA."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distilmos_plugin import __version__
+from distilmos_plugin.audio import AudioProblem
+from distilmos_plugin.config import Config, ScoringConfig
+from distilmos_plugin.errors import ConfigError, ModelError, suggest
+from distilmos_plugin.models import MOSModel
+from distilmos_plugin.scoring.differentiable import resample
+from distilmos_plugin.scoring.pipeline import Pipeline
+from distilmos_plugin.scoring.recordings import as_clips
+from distilmos_plugin.scoring.results import Score
+
+PRECISIONS = ("fp32", "bf16")
+READERS = 2  # threads that read and resample: far faster than any upstream, so that two keep it busy
+ENDLESS = 1 << 62  # samples: a window that no clip exceeds
+
+
+class Predictor:
+    """Scores audio with one model, on one device, in one precision. Safe to use from several threads.
+
+    A score depends on the samples and on what the signature says: not on what else is scored, in which order, in which batch
+    or by how many threads (to 1e-5 in fp32).
+
+    Args:
+        model: a system; keeps its state between calls, also if it is in training.
+        config: the experiment's; ``scoring_conf`` says how long audio is cut and how much goes into a batch.
+        name: of the model, for the signature.
+        digest: of its weights, for the signature.
+        device: moves the model there: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None leaves it where it is.
+        precision: ``fp32``, or ``bf16`` (autocast: about twice as fast, and scores move by some hundredths with the batch).
+
+    Attributes:
+        targets: what is predicted.
+        sample_rate: at which the model hears, Hz.
+        min_samples: of the shortest clip that it scores.
+        window, hop: of long audio, samples.
+
+    Raises:
+        ConfigError: for an unknown or missing device, an unknown precision, or impossible windows.
+    """
+
+    def __init__(
+        self,
+        model: MOSModel,
+        config: Config,
+        name: str = "live",
+        digest: str = "live",
+        device: str | torch.device | None = None,
+        precision: str = "fp32",
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise ConfigError(
+                f"precision: '{precision}' is not one of {', '.join(PRECISIONS)}{suggest(precision, PRECISIONS)}"
+            )
+        self.model = model if device is None else model.to(choose_device(device))
+        self.config, self.name, self.digest, self.precision = config, name, digest, precision
+        self.targets = tuple(model.targets)
+        self.sample_rate, self.min_samples = model.upstream.sample_rate, model.upstream.min_samples
+        self.window, self.hop = _window(config.scoring_conf, self.sample_rate, self.min_samples)
+        self._forward_lock = threading.Lock()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    @property
+    def frame_seconds(self) -> tuple[float, float]:
+        """From one frame score to the next, and audio under one frame of the upstream, seconds."""
+        return self.model.stride * self.model.upstream.hop / self.sample_rate, self.min_samples / self.sample_rate
+
+    @property
+    def signature(self) -> str:
+        """What makes these scores; two numbers with one signature can be compared."""
+        conf = self.config.scoring_conf
+        name = re.sub(r"[^\w.:/@+-]", "_", self.name)
+        window = "none" if self.window == ENDLESS else f"{conf.window_seconds:g}s/{conf.hop_seconds:g}s"
+        model = f"distilmos|model:{name}@{self.digest}|v:{__version__}"
+        return f"{model}|rate:{self.sample_rate}|window:{window}|prec:{self.precision}"
+
+    def score(self, source: Any, sample_rate: int | None = None, *, frames: bool = False, allow_pipes: bool = False) -> Score:
+        """Score one clip.
+
+        Args:
+            source: a path; the bytes of a sound file; a binary file object; a numpy array or torch tensor ``[time]`` or
+                ``[channels, time]``, integer or float (full scale 1).
+            sample_rate: of an array or tensor, Hz.
+            frames: also give scores over time.
+            allow_pipes: run ``"command |"`` as Kaldi does.
+
+        Returns:
+            The score. Audio that cannot be scored has a ``status`` other than ``ok``, and a ``reason``.
+
+        Raises:
+            DistilmosError: if the call itself is wrong: an array without its rate, or of a shape that cannot be audio.
+        """
+        clip = next(as_clips([source if sample_rate is None else (source, sample_rate)]))
+        return Pipeline(self, self.config.scoring_conf.batch_seconds, frames, allow_pipes).one(clip)
+
+    def score_many(
+        self,
+        sources: Iterable[Any] | Mapping[str, Any],
+        sample_rate: int | None = None,
+        *,
+        batch_seconds: float | None = None,
+        workers: int = READERS,
+        frames: bool = False,
+        allow_pipes: bool = False,
+    ) -> Iterator[Score]:
+        """Score many clips, in the order given; reading and resampling overlap the model, memory is bounded.
+
+        Args:
+            sources: what :meth:`score` takes, ``(samples, sample_rate)`` pairs, or :class:`~.collect.Clip`
+                objects, or a mapping of keys to any of these. May be endless: some clips are read ahead.
+            sample_rate: of the arrays and tensors, Hz.
+            batch_seconds: padded audio in a batch; None takes the model's ``scoring_conf``.
+            workers: threads that read.
+            frames: also give scores over time.
+            allow_pipes: run ``"command |"`` entries.
+
+        Raises:
+            DistilmosError: if the call itself is wrong, as :meth:`score`. Bad audio is a result.
+        """
+        seconds = self.config.scoring_conf.batch_seconds if batch_seconds is None else batch_seconds
+        if not seconds > 0:
+            raise ConfigError(f"batch_seconds: expected more than 0, found {seconds:g}")
+        if workers < 1:
+            raise ConfigError(f"workers: expected at least 1, found {workers}")
+        return Pipeline(self, seconds, frames, allow_pipes).many(as_clips(sources, sample_rate), workers)
+
+    def predict(
+        self, waveforms: Sequence[np.ndarray], frames: bool = False
+    ) -> list[tuple[dict[str, float], dict[str, np.ndarray]]]:
+        """Run the model on one batch.
+
+        Args:
+            waveforms: float32 ``[samples]`` at :attr:`sample_rate`, each of at least :attr:`min_samples`.
+            frames: also give frame scores, where the system has them.
+
+        Returns:
+            For each clip its scores, and its frame scores ``[frames]``, by target.
+
+        Raises:
+            ModelError: if the device's memory is too small for the batch.
+        """
+        tensors = [torch.from_numpy(np.ascontiguousarray(waveform)).to(self.device) for waveform in waveforms]
+        try:
+            # no_grad, not inference_mode: what a layer keeps from this call may later be trained through.
+            with self._evaluating(), torch.no_grad(), self._arithmetic():
+                prediction = self.model(tensors)
+        except torch.OutOfMemoryError as error:
+            seconds = max(map(len, tensors)) * len(tensors) / self.sample_rate
+            raise ModelError(
+                f"out of memory on {self.device} with {len(tensors)} clips, {seconds:.0f} s of audio with padding; "
+                "use a smaller batch_seconds or, for one long clip, shorter windows (scoring_conf)"
+            ) from error
+        utterance = {name: values.float().tolist() for name, values in prediction.utterance.items()}
+        curves = {name: values.float().cpu().numpy() for name, values in prediction.frames.items()} if frames else {}
+        lengths = prediction.frame_lengths.tolist()
+        return [
+            (
+                {name: utterance[name][i] for name in self.targets},
+                {name: curve[i, : lengths[i]] for name, curve in curves.items()},
+            )
+            for i in range(len(tensors))
+        ]
+
+    def differentiable(self, waveforms: Tensor | Sequence[Tensor], sample_rate: int, target: str | None = None) -> Tensor:
+        """Score waveforms so that the gradient reaches them: ``(-predictor.differentiable(speech, 24000)).mean().backward()``.
+
+        The model runs in evaluation mode and collects no gradient itself. The scores are those of :meth:`score` up to the
+        resampler (a windowed sinc instead of soxr); the audio is not checked, and not cut into windows.
+
+        Args:
+            waveforms: float ``[batch, samples]``, or one ``[samples]`` a clip, full scale 1, on any device.
+            sample_rate: Hz.
+            target: which one; None takes the first.
+
+        Returns:
+            Scores ``[batch]`` on the model's device.
+
+        Raises:
+            ConfigError: for an unknown target.
+            AudioProblem: ``too_short``, if a clip is shorter than one frame of the upstream.
+        """
+        target = self.targets[0] if target is None else target
+        if target not in self.targets:
+            raise ConfigError(f"target: '{target}' is not one of {', '.join(self.targets)}{suggest(target, self.targets)}")
+        heard = [resample(waveform.float().to(self.device), sample_rate, self.sample_rate) for waveform in waveforms]
+        for position, waveform in enumerate(heard):
+            self.refuse_short(f"clip {position}", len(waveform))
+        # cuDNN's recurrent layers have no backward pass in evaluation mode; the native ones have.
+        with (
+            self._evaluating(),
+            _constant_parameters(self.model),
+            self._arithmetic(),
+            torch.backends.cudnn.flags(enabled=False),
+        ):
+            return self.model(heard).utterance[target]
+
+    def refuse_short(self, name: str, num_samples: int) -> None:
+        """Raise an AudioProblem ``too_short`` if the upstream cannot make one frame of so many samples."""
+        if num_samples < self.min_samples:
+            milliseconds = 1000 / self.sample_rate
+            raise AudioProblem(
+                "too_short",
+                f"{name}: {num_samples * milliseconds:.1f} ms, the model needs {self.min_samples * milliseconds:.0f} ms "
+                f"({self.min_samples} samples at {self.sample_rate} Hz)",
+            )
+
+    @contextlib.contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Put the model in evaluation mode, and each of its parts back to its own mode afterwards; one thread at a time."""
+        with self._forward_lock:
+            training = [module for module in self.model.modules() if module.training]
+            self.model.eval()
+            try:
+                yield
+            finally:
+                for module in training:
+                    module.training = True
+
+    @contextlib.contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        """Compute in the precision that the signature names, whatever the process has chosen for its matrix products."""
+        if self.precision == "bf16":
+            with torch.autocast(self.device.type, torch.bfloat16):
+                yield
+            return
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+        try:
+            with torch.autocast(self.device.type, enabled=False), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+                yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+
+def choose_device(name: str | torch.device) -> torch.device:
+    """Return the device of that name; ``auto`` takes CUDA, else Apple's MPS, else the CPU.
+
+    Raises:
+        ConfigError: if there is no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device: '{name}' is not one of auto, cpu, cuda, cuda:<number>, mps") from None
+    count = torch.cuda.device_count() if device.type == "cuda" else int(torch.backends.mps.is_available())
+    if device.type != "cpu" and (device.type not in ("cuda", "mps") or (device.index or 0) >= count):
+        raise ConfigError(f"device: '{name}' is not available here; use cpu, or auto for the best there is")
+    return device
+
+
+def _window(conf: ScoringConfig, sample_rate: int, min_samples: int) -> tuple[int, int]:
+    """Return length and hop of windows in samples."""
+    if not 0 < conf.hop_seconds <= conf.window_seconds or not conf.batch_seconds > 0:
+        raise ConfigError(
+            "scoring_conf: expected 0 < hop_seconds <= window_seconds and batch_seconds > 0, found "
+            f"hop_seconds {conf.hop_seconds:g}, window_seconds {conf.window_seconds:g}, batch_seconds {conf.batch_seconds:g}"
+        )
+    if math.isinf(conf.window_seconds):
+        return ENDLESS, ENDLESS
+    window, hop = round(conf.window_seconds * sample_rate), max(1, round(conf.hop_seconds * sample_rate))
+    if window - hop + 1 < min_samples:  # the shortest last window
+        raise ConfigError(
+            f"scoring_conf: window_seconds {conf.window_seconds:g} and hop_seconds {conf.hop_seconds:g} leave last windows "
+            f"shorter than one frame of the upstream ({min_samples} samples)"
+        )
+    return window, hop
+
+
+@contextlib.contextmanager
+def _constant_parameters(model: torch.nn.Module) -> Iterator[None]:
+    """Build a graph that ends at the waveforms, not at the model's parameters."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)

@@ -1,0 +1,1 @@
+"""Tests of distilmos_plugin.scoring."""
