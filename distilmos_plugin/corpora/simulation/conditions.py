@@ -35,6 +35,9 @@ class Step:
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        return " ".join([self.name, *(f"{name}={value}" for name, value in self.parameters.items() if value is not None)])
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -49,6 +52,9 @@ class Condition:
     name: str
     rate: int
     steps: tuple[Step, ...]
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.steps)) or "untouched"
 
     def apply(self, clean: np.ndarray, rate: int, rng: np.random.Generator, babble: Babble) -> np.ndarray:
         """Process clean speech [time] at ``rate`` Hz; the result is at ``self.rate``, not delayed and of the same duration."""

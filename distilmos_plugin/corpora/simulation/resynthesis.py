@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import warnings
+from types import ModuleType
 
 import numpy as np
 from scipy.signal import get_window
@@ -32,7 +33,7 @@ def world(
     Returns:
         float64 [time], as long as the input.
     """
-    pyworld = _pyworld()
+    pyworld = load_pyworld()
     samples = np.ascontiguousarray(speech, dtype=np.float64)
     coarse, times = pyworld.dio(samples, rate, frame_period=frame_ms)
     f0 = pyworld.stonemask(samples, coarse, times, rate)
@@ -48,7 +49,12 @@ def world(
 
 
 @functools.lru_cache(maxsize=1)
-def _pyworld():
+def load_pyworld() -> ModuleType:
+    """Import pyworld without its warning.
+
+    Raises:
+        MissingExtra: if pyworld, or the setuptools that it needs, is not installed.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "pkg_resources is deprecated")  # pyworld asks it for its own version
         return require("pyworld", "simulate")
