@@ -1,0 +1,317 @@
+"""The upstream: waveforms to the hidden states of every layer, with exact frame lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import FunctionType, MethodType, SimpleNamespace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from distilmos_plugin.config import UpstreamConfig
+from distilmos_plugin.errors import UpstreamError
+from distilmos_plugin.upstreams import experts, resolver
+from distilmos_plugin.upstreams.batching import ExactBatching
+from distilmos_plugin.upstreams.frames import Framing, measure_framing
+from distilmos_plugin.upstreams.surroundings import same_random_state
+
+SAMPLE_RATE = 16000  # Hz, of every s3prl upstream
+MIN_SAMPLES = 400  # 25 ms: the receptive field of the wav2vec 2.0 front end, and the window of filter banks
+
+AS_IT_IS = UpstreamConfig()
+
+UNUSED = ("mask_emb", "quantizer", "input_quantizer", "project_q", "final_proj", "target_glu", "label_embs_concat")
+"""Parts of the native models that only pre-training uses; they never get a gradient."""
+
+UNUSED_HF = ("masked_spec_embed", "adapter")
+
+
+@dataclass(frozen=True)
+class HiddenStates:
+    """What an upstream gives for a batch of ``B`` clips.
+
+    Attributes:
+        states: the first layer's input, then each layer's output, ``[B, T, D]`` each; ``num_layers + 1`` of them. Frames past
+            a clip's length hold anything finite: mask them.
+        lengths: valid frames of each clip, int64 ``[B]``.
+    """
+
+    states: tuple[Tensor, ...]
+    lengths: Tensor
+
+
+class Upstream(nn.Module):
+    """An s3prl upstream with exact lengths, float32, ready to be frozen or fine-tuned.
+
+    Only its ``state_dict`` moves between processes and copies: ``copy.deepcopy`` and ``pickle`` of s3prl's experts fail or,
+    worse, share their hooks with the original. One forward pass at a time.
+
+    Attributes:
+        name: registered name.
+        family: how the architecture is described, see :mod:`distilmos_plugin.upstreams.experts`.
+        architecture: plain values, enough to rebuild the structure without the checkpoint.
+        digest: 16 hexadecimal digits over the pre-trained weights and their use; the same after :func:`rebuild_upstream`.
+        sample_rate: Hz, of the waveforms.
+        hop: samples from one frame to the next.
+        min_samples: the shortest clip, in samples.
+        num_layers: transformer layers that are kept; ``dim`` their width D.
+        exact: a padded batch gives what single clips give, and is run as one. Otherwise clips of unequal length are run in
+            groups of equal length, with the same result but more slowly.
+    """
+
+    sample_rate = SAMPLE_RATE
+
+    def __init__(
+        self, name: str, expert: nn.Module, architecture: Mapping[str, Any], digest: str, conf: UpstreamConfig
+    ) -> None:
+        super().__init__()
+        self.name, self.family, self.digest, self.conf = name, architecture["family"], digest, conf
+        self.architecture = dict(architecture)
+        self.expert = expert
+        self._batching: ExactBatching | None = None
+        if self.family == "other":
+            self._measure()
+        else:
+            self._adapt()
+        self.hop = self.framing.hop
+        self.min_samples = max(MIN_SAMPLES, self.framing.receptive_field)
+        self._choose_trained()
+        self.train(self.training)
+
+    @property
+    def exact(self) -> bool:
+        return self._batching is not None
+
+    def frame_lengths(self, num_samples: Tensor) -> Tensor:
+        """Return the frames of clips of ``num_samples`` samples, int64 of the same shape."""
+        return self.framing.counts(num_samples)
+
+    def forward(self, waveforms: Sequence[Tensor] | Tensor, lengths: Tensor | None = None) -> HiddenStates:
+        """Compute the hidden states of a batch.
+
+        Args:
+            waveforms: one mono waveform ``[samples]`` a clip at 16 kHz, full scale 1; or a padded batch ``[B, N]``.
+            lengths: of a padded batch, samples of each clip ``[B]``; None takes all N samples.
+
+        Raises:
+            UpstreamError: if a clip is shorter than ``min_samples``.
+        """
+        counts = [len(clip) for clip in waveforms] if lengths is None else [int(length) for length in lengths]
+        clips = [clip[:count].float() for clip, count in zip(waveforms, counts, strict=True)]
+        if not clips or min(counts) < self.min_samples:
+            raise UpstreamError(
+                f"upstream '{self.name}' takes clips of at least {self.min_samples} samples "
+                f"({self.min_samples / self.sample_rate * 1000:.0f} ms), found {min(counts, default=0)}"
+            )
+        if self._batching is not None:
+            with self._batching.clips_of(counts):
+                states = self._run(clips)
+            frames = [self.framing.count(count) for count in counts]
+        else:
+            states, frames = self._run_equal_lengths(clips)
+        return HiddenStates(states, torch.tensor(frames, device=states[0].device))
+
+    def train(self, mode: bool = True) -> Upstream:
+        """Set training mode; frozen parts stay in evaluation mode."""
+        super().train(mode)
+        if not self.conf.trainable:
+            self.expert.eval()
+        elif self._front_end is not None and not self.conf.train_front_end:
+            self._front_end.eval()
+        return self
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    def _run(self, clips: list[Tensor]) -> tuple[Tensor, ...]:
+        return tuple(self.expert(clips)["hidden_states"])[: self.num_layers + 1]
+
+    def _run_equal_lengths(self, clips: list[Tensor]) -> tuple[tuple[Tensor, ...], list[int]]:
+        groups: dict[int, list[int]] = {}
+        for index, clip in enumerate(clips):
+            groups.setdefault(len(clip), []).append(index)
+        outputs = {}
+        for members in groups.values():
+            with same_random_state():
+                states = self._run([clips[index] for index in members])
+            outputs.update({index: [state[row] for state in states] for row, index in enumerate(members)})
+        frames = [len(outputs[index][0]) for index in range(len(clips))]
+        longest = max(frames)
+        padded = [
+            torch.stack([F.pad(outputs[index][layer], (0, 0, 0, longest - frames[index])) for index in range(len(clips))])
+            for layer in range(self.num_layers + 1)
+        ]
+        return tuple(padded), frames
+
+    # --- set-up ------------------------------------------------------------------------------------------------------
+
+    def _adapt(self) -> None:
+        """Prepare a model with a convolutional front end and an encoder of layers."""
+        model, conf = self.expert.model, self.conf
+        self.framing = Framing.of(experts.convolutions(self.architecture) or [])
+        self.num_layers = self._kept(len(model.encoder.layers))
+        self.dim = int(getattr(model.encoder, "embedding_dim", 0) or model.config.hidden_size)
+        self._front_end = model.feature_extractor
+        if self.num_layers < len(model.encoder.layers):
+            if experts.is_pre_norm(self.expert):
+                model.encoder.layer_norm = nn.Identity()  # it belongs behind the last layer of the full model
+            model.encoder.layers = model.encoder.layers[: self.num_layers]
+        if self.family.startswith("hf_"):
+            model.config.apply_spec_augment, model.config.layerdrop = False, 0.0
+        else:
+            model.feature_grad_mult = float(conf.trainable and conf.train_front_end)
+            model.encoder.layerdrop = 0.0
+            _draw_privately(model.encoder)
+        if experts.can_be_exact(self.architecture):
+            self._batching = ExactBatching(model, self.framing)
+        if conf.gradient_checkpointing:
+            for layer in model.encoder.layers:
+                layer.forward = _recomputed(layer.forward)
+
+    def _measure(self) -> None:
+        """Find layers, width and framing of any other upstream by running it."""
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(3 * SAMPLE_RATE, generator=generator) * 0.1
+
+        def states_of(num_samples: int) -> tuple[Tensor, ...]:
+            with torch.no_grad(), same_random_state():
+                return tuple(self.expert([noise[:num_samples]])["hidden_states"])
+
+        states = states_of(SAMPLE_RATE)
+        shapes = {tuple(state.shape) for state in states}
+        if len(shapes) != 1 or states[0].dim() != 3:
+            raise UpstreamError(f"upstream '{self.name}': its hidden states differ in shape: {sorted(shapes)}")
+        if self.conf.gradient_checkpointing:
+            raise UpstreamError(f"upstream '{self.name}': gradient_checkpointing is not known for it; set it to false")
+        self.num_layers, self.dim = self._kept(len(states) - 1), states[0].shape[-1]
+        hop = int(self.expert.get_downsample_rates("hidden_states"))
+        try:
+            self.framing = measure_framing(lambda count: states_of(count)[0].shape[1], hop)
+        except UpstreamError as error:
+            raise UpstreamError(f"upstream '{self.name}' {error}") from error
+        self._front_end = None
+
+    def _kept(self, layers: int) -> int:
+        wanted = self.conf.num_layers
+        if wanted is not None and not 0 <= wanted <= layers:
+            raise UpstreamError(
+                f"upstream '{self.name}' has {layers} layers; upstream_conf: num_layers: {wanted} is out of range"
+            )
+        return layers if wanted is None else wanted
+
+    def _choose_trained(self) -> None:
+        """Freeze what is not to be trained and what never gets a gradient."""
+        self.expert.requires_grad_(False)
+        if not self.conf.trainable:
+            return
+        if self.family == "other":
+            self._train_reached()
+            return
+        model = self.expert.model
+        hf = self.family.startswith("hf_")
+        unused = [*(UNUSED_HF if hf else UNUSED), *([] if self.conf.train_front_end else ["feature_extractor"])]
+        if hf and model.config.do_stable_layer_norm:
+            unused.append("encoder.layer_norm")  # behind the last hidden state that transformers gives
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(not any(name == part or name.startswith(f"{part}.") for part in unused))
+        if hf and not self.conf.train_front_end:
+            model.feature_extractor._requires_grad = False  # else transformers asks for the waveform's gradient
+
+    def _train_reached(self) -> None:
+        """Train the parameters that a gradient reaches, found by one backward pass."""
+        self.expert.requires_grad_(True)
+        noise = torch.randn(SAMPLE_RATE, generator=torch.Generator().manual_seed(0)) * 0.1
+        with torch.enable_grad(), same_random_state():
+            states = self._run([noise])
+            if states[0].requires_grad or states[-1].requires_grad:
+                sum(state.sum() for state in states).backward()
+        for parameter in self.expert.parameters():
+            parameter.requires_grad_(parameter.grad is not None)
+            parameter.grad = None
+
+
+def load_upstream(name: str, conf: UpstreamConfig = AS_IT_IS) -> Upstream:
+    """Load an upstream with its weights, on the CPU.
+
+    Args:
+        name: any s3prl upstream, or ``tiny`` (bundled, offline).
+        conf: checkpoint and use.
+
+    Raises:
+        UpstreamError: if the name is unknown, its checkpoint is missing or unfit, or something that it needs is broken.
+    """
+    expert, architecture = experts.create(name, conf.ckpt)
+    digest = experts.digest(architecture, expert)
+    return Upstream(name, expert, {**architecture, "digest": digest}, digest, conf)
+
+
+def rebuild_upstream(name: str, architecture: Mapping[str, Any], conf: UpstreamConfig = AS_IT_IS) -> Upstream:
+    """Build an upstream's structure, offline, for a released model whose ``state_dict`` holds the weights.
+
+    Every parameter is NaN until then. Upstreams of the family ``other`` are created by name instead, with their weights.
+
+    Args:
+        name: registered name.
+        architecture: the ``architecture`` of the loaded upstream.
+        conf: as it was loaded with; ``num_layers`` decides which keys its ``state_dict`` has.
+
+    Raises:
+        UpstreamError: if the description does not fit.
+    """
+    expert = experts.rebuild(name, architecture, conf.ckpt)
+    return Upstream(name, expert, architecture, str(architecture.get("digest", "")), conf)
+
+
+def show_upstream(name: str, conf: UpstreamConfig = AS_IT_IS) -> dict[str, Any]:
+    """Return what is known of an upstream, for ``distilmos upstream show``.
+
+    An upstream that needs neither a network nor a missing checkpoint is loaded, and its dimensions are added.
+
+    Raises:
+        UpstreamError: if the name is unknown, or the upstream does not load.
+    """
+    entry = resolver.entry(name)
+    facts = {"name": name, "module": entry.module or "bundled", "needs": entry.needs, "batching": entry.batching}
+    if entry.broken:
+        return {**facts, "broken": entry.broken}
+    if entry.needs == "network" or (entry.needs == "checkpoint" and not conf.ckpt):
+        return facts
+    upstream = load_upstream(name, conf)
+    return {
+        **facts,
+        "batching": "exact" if upstream.exact else "equal lengths",
+        "digest": upstream.digest,
+        "layers": upstream.num_layers,
+        "dim": upstream.dim,
+        "hop": f"{upstream.hop} samples ({upstream.sample_rate / upstream.hop:g} frames a second)",
+        "shortest clip": f"{upstream.min_samples} samples",
+        "parameters": sum(parameter.numel() for parameter in upstream.parameters()),
+    }
+
+
+def _draw_privately(encoder: nn.Module) -> None:
+    """Keep an encoder from drawing numbers of numpy's global generator.
+
+    s3prl's encoders draw one a layer to decide whether to drop it, also in evaluation mode and at probability 0 (WavLM.py,
+    ``TransformerEncoder.extract_features``). A copy of that method sees a ``np`` whose draw never drops a layer.
+    """
+    method = type(encoder).extract_features
+    never = SimpleNamespace(random=SimpleNamespace(random=lambda: 1.0))
+    private = FunctionType(
+        method.__code__, {**method.__globals__, "np": never}, method.__name__, method.__defaults__, method.__closure__
+    )
+    encoder.extract_features = MethodType(private, encoder)
+
+
+def _recomputed(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a layer's ``forward`` so that its activations are recomputed in the backward pass."""
+
+    def recomputed(*args: Any, **kwargs: Any) -> Any:
+        if not torch.is_grad_enabled():
+            return forward(*args, **kwargs)
+        return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+
+    return recomputed
