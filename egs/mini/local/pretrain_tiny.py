@@ -32,7 +32,7 @@ CLIP_SECONDS, BATCH = 3.2, 10
 SHARES = {"espeak-ng": 0.45, "prompts": 0.25, "recordings": 0.3}  # of the clips, by source
 CODES = (100, 200)  # of iteration 1 and 2; HuBERT takes 100 and 500
 TARGET_LAYER = 3  # of iteration 1, the middle one of 5, gives the codes of iteration 2
-FIRST_ITERATION = 0.4  # of the time
+FIRST_ITERATION = 0.35  # of the time
 PEAK_RATE, WARM_UP, LAST_RATE = 1.5e-3, 0.04, 0.02  # AdamW; share of the iteration; share of the peak
 WEIGHT_DECAY, BETAS, MAX_NORM = 0.01, (0.9, 0.98), 5.0
 KMEANS_BATCHES = 60  # some 95,000 frames
@@ -65,7 +65,7 @@ class Teacher:
 
     centroids: Tensor
     mean: Tensor
-    deviation: Tensor
+    scale: Tensor
     model: torch.nn.Module | None = None
 
     def features(self, waveforms: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class Teacher:
     @torch.no_grad()
     def codes(self, waveforms: Tensor) -> Tensor:
         """[batch, time] -> int64 [batch, frames]."""
-        return tiny_model.nearest_code((self.features(waveforms) - self.mean) / self.deviation, self.centroids)
+        return tiny_model.nearest_code((self.features(waveforms) - self.mean) / self.scale, self.centroids)
 
     @classmethod
     @torch.no_grad()
@@ -86,11 +86,9 @@ class Teacher:
         frames = [
             teacher.features(torch.from_numpy(clips.batch(99, number)[1])).flatten(0, 1) for number in range(KMEANS_BATCHES)
         ]
-        teacher.centroids, teacher.mean, teacher.deviation = tiny_model.fit_kmeans(torch.cat(frames), codes, seed)
-        used = torch.bincount(
-            tiny_model.nearest_code((frames[0] - teacher.mean) / teacher.deviation, teacher.centroids), minlength=codes
-        )
-        say(f"{codes} codes of {sum(map(len, frames))} frames; one batch uses {int((used > 0).sum())}")
+        weights = None if model else torch.tensor(tiny_model.MFCC_WEIGHTS).repeat_interleave(tiny_model.NUM_CEPSTRA)
+        teacher.centroids, teacher.mean, teacher.scale = tiny_model.fit_kmeans(torch.cat(frames), codes, seed, weights)
+        say(f"{codes} codes of {sum(map(len, frames)):,} frames")
         return teacher
 
 
@@ -102,6 +100,11 @@ class Iteration:
         self.step, self.elapsed = 0, 0.0
         torch.manual_seed(options.seed + number)
         self.network = tiny_model.MaskedPrediction(wavlm, CODES[number - 1])
+        self.replicas = [self.network]
+        for _ in range(options.threads - 1):
+            replica = tiny_model.MaskedPrediction(tiny_model.build_wavlm(options.seed), CODES[number - 1])
+            tiny_model.share_parameters(self.network, replica)
+            self.replicas.append(replica)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), PEAK_RATE, BETAS, weight_decay=WEIGHT_DECAY)
         share = FIRST_ITERATION if number == 1 else 1 - FIRST_ITERATION
         self.seconds = options.minutes * 60 * share
@@ -122,17 +125,28 @@ class Iteration:
         cosine = (1 + math.cos(math.pi * (self.done - WARM_UP) / (1 - WARM_UP))) / 2
         return PEAK_RATE * (LAST_RATE + (1 - LAST_RATE) * cosine)
 
-    def update(self, waveforms: Tensor, targets: Tensor, mask: Tensor) -> tuple[float, float]:
-        """Take one step; return (loss, accuracy on hidden frames)."""
+    def update(self, inputs: Tensor, sources: Tensor, mask: Tensor, pool: ThreadPoolExecutor) -> tuple[float, float]:
+        """Take one step; return (loss, accuracy on hidden frames).
+
+        Every thread works on a part of the batch with its own replica. On a shared machine this is 1.4 times as fast as
+        giving all threads to each small operation, where all wait for the slowest.
+        """
+        parts = zip(self.replicas, *(value.chunk(len(self.replicas)) for value in (inputs, sources, mask)), strict=True)
+        losses, hits, gradients = zip(*pool.map(self._part, parts), strict=True)
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
-        loss, accuracy = self.network(waveforms, targets, mask)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        for parameter, *shares in zip(self.network.parameters(), *gradients, strict=True):
+            parameter.grad = sum(shares) / len(shares)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_NORM)
         self.optimiser.step()
         self.step += 1
-        return loss.item(), accuracy.item()
+        return float(np.mean(losses)), float(np.mean(hits))
+
+    def _part(self, part: tuple[tiny_model.MaskedPrediction, Tensor, Tensor, Tensor]) -> tuple[float, float, list[Tensor]]:
+        replica, inputs, sources, mask = part
+        torch.set_num_threads(1)  # of this thread
+        loss, hit = replica(inputs, self.teacher.codes(sources), mask)
+        return loss.item(), hit.item(), torch.autograd.grad(loss, list(replica.parameters()))
 
     def save(self, path: Path) -> None:
         """Write everything that is needed to go on."""
@@ -142,7 +156,7 @@ class Iteration:
             "elapsed": self.elapsed,
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "teacher": {name: getattr(self.teacher, name) for name in ("centroids", "mean", "deviation")},
+            "teacher": {name: getattr(self.teacher, name) for name in ("centroids", "mean", "scale")},
             "teacher_model": self.teacher.model.state_dict() if self.teacher.model else None,
         }
         with atomic_write(path, "wb") as file:
@@ -168,15 +182,17 @@ def run(iteration: Iteration, clips: tiny_degrade.Clips, checkpoint: Path, outpu
     iteration.network.train()
     reported = saved = exported = time.monotonic()
     losses, hits = [], []
-    with ThreadPoolExecutor(1) as pool:  # the next batch is made while this one is learnt
-        waiting = pool.submit(clips.batch, iteration.number, iteration.step)
+    now = time.monotonic()
+    # The next batch is made while this one is learnt.
+    with ThreadPoolExecutor(1) as maker, ThreadPoolExecutor(len(iteration.replicas)) as pool:
+        waiting = maker.submit(clips.batch, iteration.number, iteration.step)
         while iteration.done < 1:
-            started = time.monotonic()
+            started = now
             inputs, sources = (torch.from_numpy(part) for part in waiting.result())
-            waiting = pool.submit(clips.batch, iteration.number, iteration.step + 1)
-            targets = iteration.teacher.codes(sources)
+            waiting = maker.submit(clips.batch, iteration.number, iteration.step + 1)
             rng = np.random.default_rng([clips.seed, iteration.number, iteration.step, 1])
-            loss, hit = iteration.update(inputs, targets, tiny_model.span_mask(*targets.shape, rng))
+            frames = (inputs.shape[1] - tiny_model.WINDOW) // tiny_model.HOP + 1
+            loss, hit = iteration.update(inputs, sources, tiny_model.span_mask(len(inputs), frames, rng), pool)
             losses.append(loss)
             hits.append(hit)
             now = time.monotonic()

@@ -11,9 +11,9 @@ import numpy as np
 from scipy import fft, signal
 
 SAMPLE_RATE = 16000  # Hz
-CLEAN_SHARE = 0.4  # of the clips
+CLEAN_SHARE = 0.5  # of the clips
 OWN_CODES_SHARE = 0.5  # of the degraded clips
-SNR = (-2.0, 35.0)  # dB
+SNR = (0.0, 40.0)  # dB
 Q = (5.0, 35.0)  # dB, signal to modulated noise (ITU-T P.810)
 REVERBERATION_TIME = (0.15, 0.9)  # s, RT60
 PACKET = 320  # samples

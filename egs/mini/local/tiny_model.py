@@ -21,10 +21,10 @@ from distilmos_plugin.files import atomic_write
 SAMPLE_RATE = 16000  # Hz
 WINDOW, HOP = 400, 320  # samples; the receptive field and the stride of the convolutions, so codes and frames agree
 NUM_MELS, NUM_CEPSTRA, FFT_SIZE = 40, 13, 512
-MASK_SHARE, MASK_SPAN = (
-    0.65,
-    10,
-)  # spans start so often that they would cover 65 % without overlap; frames (HuBERT, section III)
+# Spans start so often that they would cover 65 % without overlap, as in HuBERT. A span is 6 frames, 120 ms, where HuBERT has
+# 10: so small a network has little to say about what lies further from its neighbours.
+MASK_SHARE, MASK_SPAN = 0.65, 6
+MFCC_WEIGHTS = (1.0, 0.5, 0.25)  # of the standardised coefficients, first and second differences in the distance of k-means
 VISIBLE_WEIGHT = 0.2  # of the loss on frames that are not hidden
 
 # Narrow early layers keep the cost of the convolutions, which run at up to 3.2 kHz, below that of the transformer.
@@ -130,6 +130,13 @@ class MaskedPrediction(nn.Module):
         return (loss * weights).sum() / weights.sum(), hit
 
 
+def share_parameters(source: nn.Module, target: nn.Module) -> None:
+    """Make ``target``, of the same structure, use the very parameters of ``source``."""
+    for name, parameter in source.named_parameters():
+        *path, leaf = name.split(".")
+        target.get_submodule(".".join(path))._parameters[leaf] = parameter
+
+
 def span_mask(batch: int, frames: int, rng: np.random.Generator) -> Tensor:
     """Return bool [batch, frames] with overlapping spans of MASK_SPAN frames at random places."""
     mask = np.zeros((batch, frames), bool)
@@ -170,19 +177,24 @@ _MEL_FILTERS = _mel_filters()
 _DCT = torch.from_numpy(fft.dct(np.eye(NUM_MELS), norm="ortho", axis=1)[:, :NUM_CEPSTRA].astype(np.float32))
 
 
-def fit_kmeans(frames: Tensor, codes: int, seed: int, rounds: int = 40) -> tuple[Tensor, Tensor, Tensor]:
+def fit_kmeans(
+    frames: Tensor, codes: int, seed: int, weights: Tensor | None = None, rounds: int = 40
+) -> tuple[Tensor, Tensor, Tensor]:
     """Lloyd's algorithm on standardised frames.
 
     Args:
         frames: [count, dim].
         codes: number of clusters.
+        weights: of each dimension in the distance, [dim]; default 1.
 
     Returns:
-        centroids [codes, dim] of standardised frames, and the mean and standard deviation [dim] that standardise.
+        centroids [codes, dim] of standardised frames, and the mean and the scale [dim] that standardise.
     """
     generator = torch.Generator().manual_seed(seed)
-    mean, deviation = frames.mean(0), frames.std(0) + 1e-6
-    points = (frames - mean) / deviation
+    mean, scale = frames.mean(0), frames.std(0) + 1e-6
+    if weights is not None:
+        scale = scale / weights
+    points = (frames - mean) / scale
     centroids = points[torch.randperm(len(points), generator=generator)[:codes]]
     for _ in range(rounds):
         nearest = nearest_code(points, centroids)
@@ -191,7 +203,7 @@ def fit_kmeans(frames: Tensor, codes: int, seed: int, rounds: int = 40) -> tuple
         empty = counts == 0
         centroids = sums / counts.clamp(min=1).unsqueeze(1)
         centroids[empty] = points[torch.randint(len(points), (int(empty.sum()),), generator=generator)]
-    return centroids, mean, deviation
+    return centroids, mean, scale
 
 
 def nearest_code(points: Tensor, centroids: Tensor) -> Tensor:
