@@ -142,7 +142,7 @@ class AudioReader:
         self._sound = sound
         self.native_rate, self.channels = sound.rate, sound.channels
         self.sample_rate = sound.rate if sample_rate is None else _rate(sample_rate)
-        if not sound.frames:
+        if not sound.frames or not sound.channels:
             sound.close()
             raise AudioProblem("empty", f"{sound.name}: no samples")
         self.num_samples = self._resampled_length(sound.frames)

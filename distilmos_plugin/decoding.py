@@ -6,6 +6,7 @@ where it is installed, decodes the rest (m4a, webm ...) to a temporary file. Not
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -21,13 +22,13 @@ import numpy as np
 import soundfile
 
 from distilmos_plugin.errors import DistilmosError
-from distilmos_plugin.headers import AudioBytes, audio_bytes, mended
+from distilmos_plugin.headers import AudioBytes, audio_bytes, is_float_w64, mended
 
 BLOCK_VALUES = 1 << 18  # samples of all channels in a block: 1 MiB as float32
 MIN_RATE, MAX_RATE = 1_000, 1_000_000  # Hz; a header that says anything else is damaged
 SHORTFALL_SECONDS = 0.01  # a file may lack this much of what its header says: sloppy writers miscount by a header's length
 FFMPEG_SECONDS = 600.0  # time that one conversion may take
-FFMPEG_BYTES = 4 << 30  # size that one conversion may reach: 3 hours of 48 kHz stereo
+FFMPEG_BYTES = 4_000_000_000  # size that one conversion may reach: nearly 3 hours of 48 kHz stereo
 PIPE_SECONDS = 600.0  # time that one command of a wav.scp may take
 
 _UNRECOGNISED, _UNSUPPORTED_ENCODING = 1, 4  # libsndfile's SF_ERR_*
@@ -126,7 +127,7 @@ def _regular_file(path: str | os.PathLike, name: str) -> BinaryIO:
 
 
 def _open_bytes(name: str, data: bytes) -> Sound:
-    return _open_file(name, io.BytesIO(data), None)
+    return _open_file(name, MemoryFile(data), None)
 
 
 def _open_file_object(source: BinaryIO) -> Sound:
@@ -178,10 +179,12 @@ def _open_ark(source: str, path: str, offset: int) -> Sound:
 def _open_file(name: str, file: BinaryIO, path: str | os.PathLike | None) -> Sound:
     if not file.seek(0, io.SEEK_END):
         raise AudioProblem("empty", f"{name}: the file is empty (0 bytes)")
+    if is_float_w64(file):
+        return _through_ffmpeg(name, file, path)
     content = mended(file)
     if content is not None:
         file.close()
-        file = content
+        file = MemoryFile(content)
     file.seek(0)
     declared = audio_bytes(file)
     try:
@@ -203,7 +206,7 @@ def _through_ffmpeg(name: str, file: BinaryIO, path: str | os.PathLike | None) -
     if program is None:
         raise AudioProblem(
             "unreadable",
-            f"{name}: not a format that libsndfile reads (wav, flac, ogg, mp3, aiff ...); "
+            f"{name}: no audio that libsndfile reads (wav, flac, ogg, mp3, aiff ...); "
             "m4a, webm and others are read through ffmpeg, which is not installed",
         )
     with tempfile.TemporaryDirectory(prefix="distilmos-") as folder:
@@ -211,10 +214,10 @@ def _through_ffmpeg(name: str, file: BinaryIO, path: str | os.PathLike | None) -
             path = Path(folder, "input")
             file.seek(0)
             path.write_bytes(file.read())
-        output = Path(folder, "output.w64")
+        output = Path(folder, "output.wav")  # not w64: libsndfile takes its floats for integers
         command = [program, "-nostdin", "-v", "error", "-xerror", "-protocol_whitelist", "file"]
         command += ["-i", b"file:" + os.fsencode(path), "-map", "0:a:0", "-c:a", "pcm_f32le"]
-        command += ["-fs", str(FFMPEG_BYTES), "-f", "w64", output]
+        command += ["-fs", str(FFMPEG_BYTES), "-f", "wav", output]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=FFMPEG_SECONDS)
         except subprocess.TimeoutExpired:
@@ -290,6 +293,16 @@ class FileSound:
         """Close the file."""
         self._sound.close()
         self._file.close()
+
+
+class MemoryFile(io.BytesIO):
+    """The bytes of a sound file. A damaged header may send libsndfile to a negative place: it stays where it is."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place if there is one; return where it stands."""
+        with contextlib.suppress(ValueError):
+            super().seek(offset, whence)
+        return self.tell()
 
 
 class ArraySound:

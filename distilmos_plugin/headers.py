@@ -66,15 +66,23 @@ def _audio_chunk(file: BinaryIO, end: int, order: str) -> AudioBytes | None:
         body = file.tell()
         if kind == b"ds64":  # EBU Tech 3306: the sizes that do not fit in 32 bits
             wide_size = struct.unpack("<8xQ", file.read(16).ljust(16, b"\0"))[0]
+        if kind == b"data" and size == 0xFFFFFFFF and wide_size is not None:
+            return AudioBytes(wide_size, end - body, body - 4)
         if kind in (b"data", b"SSND"):
-            if wide_size is not None and size == 0xFFFFFFFF:
-                return AudioBytes(wide_size, end - body, body - 4)
-            return AudioBytes(size, end - body, body - 4) if size < UNKNOWN_SIZE else None
+            fields = 8 if kind == b"SSND" else 0  # offset and block size come before the samples
+            return AudioBytes(size - fields, end - body - fields, body - 4) if size < UNKNOWN_SIZE else None
         file.seek(body + size + size % 2)
     return None
 
 
-def mended(file: BinaryIO) -> io.BytesIO | None:
+def is_float_w64(file: BinaryIO) -> bool:
+    """Tell whether a file is Sony Wave64 with floats in the extensible format, which libsndfile 1.2 takes for integers."""
+    file.seek(0)
+    start = file.read(90)
+    return start[:4] == b"riff" and start[40:44] == b"fmt " and start[64:66] == b"\xfe\xff" and start[88:] == b"\x03\x00"
+
+
+def mended(file: BinaryIO) -> bytes | None:
     """Return the file's content with a header that libsndfile understands, where its own hides audio; else None.
 
     A recorder that was killed, or a program that wrote to a pipe, leaves a wav with a ``data`` chunk of size 0 in front
@@ -87,10 +95,9 @@ def mended(file: BinaryIO) -> io.BytesIO | None:
     if magic in (b"RIFF", b"RIFX"):
         found = audio_bytes(file)
         if found and found.promised == 0 and found.there > 0 and not _chunks_follow(file, found, magic):
-            content = io.BytesIO(_all_of(file))
-            content.seek(found.size_at)
-            content.write(struct.pack(("<" if magic == b"RIFF" else ">") + "I", min(found.there, UNKNOWN_SIZE)))
-            return content
+            content = _all_of(file)
+            size = struct.pack(("<" if magic == b"RIFF" else ">") + "I", min(found.there, UNKNOWN_SIZE))
+            return content[: found.size_at] + size + content[found.size_at + 4 :]
     elif magic[:3] == b"ID3" or (magic[:1] == b"\xff" and len(magic) == 4 and magic[1] & 0xE0 == 0xE0):
         return _with_frame_count(file)
     return None
@@ -114,7 +121,7 @@ def _chunks_follow(file: BinaryIO, found: AudioBytes, magic: bytes) -> bool:
     return position in (end, end + 1)
 
 
-def _with_frame_count(file: BinaryIO) -> io.BytesIO | None:
+def _with_frame_count(file: BinaryIO) -> bytes | None:
     """Put a Xing frame with the number of frames in front of an MP3 stream that has none."""
     tag = file.read(10)
     first = 0
@@ -138,7 +145,7 @@ def _with_frame_count(file: BinaryIO) -> io.BytesIO | None:
     side = (17 if frame.mono else 32) if frame.version_1 else (9 if frame.mono else 17)
     xing = bytes(header) + bytes(side) + b"Xing" + struct.pack(">II", 1, count)
     length = mpeg_frame(bytes(header)).bytes
-    return io.BytesIO(xing.ljust(length, b"\0") + data[first:])
+    return xing.ljust(length, b"\0") + data[first:]
 
 
 def mpeg_frame(header: bytes) -> MpegFrame | None:
