@@ -47,7 +47,7 @@ def metrics(truth: ArrayLike, prediction: ArrayLike, half_width: ArrayLike | Non
     Example:
         >>> figures = metrics([1, 2, 3, 4], [1.5, 2, 2.5, 4.5])
         >>> figures["mse"], round(figures["lcc"], 4), figures["srcc"], figures["ktau"]
-        (0.1875, 0.9487, 1.0, 1.0)
+        (0.1875, 0.9327, 1.0, 1.0)
         >>> metrics([1, 2, 3], [3, 3, 3])["undefined"]["srcc"]
         'the predictions are constant'
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from distilmos_plugin.corpora import CORPORA, importer
 from distilmos_plugin.data.directory import DataDirectory
 from distilmos_plugin.errors import DataError, some
 from distilmos_plugin.evaluation.correlations import METRICS, mean_half_width, metrics
 from distilmos_plugin.evaluation.intervals import RESAMPLES, bootstrap
 from distilmos_plugin.evaluation.pairs import Level, Pairs, SystemTruth, load_scores, pair, scored_targets, unscored
-from distilmos_plugin.files import write_json
+from distilmos_plugin.files import STAMP, write_json
 from distilmos_plugin.progress import say
 from distilmos_plugin.scoring.results import Score
 
@@ -102,6 +104,7 @@ def assess(
         **_block(pairs[targets[0]], resamples, seed),
         "system_truth": system_truth,
         "data": str(directory.path),
+        "truth": _truth(directory.path),
         "bootstrap": {"resamples": resamples, "seed": seed},
         "unscored": dict(sorted(Counter(reasons.values()).items())),
         "not_in_data": sum(score.key not in known for score in scores),
@@ -111,6 +114,15 @@ def assess(
         "ranking": ranking(pairs[targets[0]]),
     }
     return Evaluation(figures, pairs, scores, reasons, str(scores_path))
+
+
+def _truth(data: Path) -> str | None:
+    """Return what stands behind the labels, where an importer of this package made the data and left its stamp beside them."""
+    try:
+        name = json.loads((data.parent / STAMP).read_text(encoding="utf-8"))["inputs"]["corpus"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return f"Corpus {name}: {importer(name).CARD.title}." if name in CORPORA else None
 
 
 def _block(pairs: Pairs, resamples: int, seed: int) -> dict[str, Any]:

@@ -121,6 +121,7 @@ def write_evaluation_report(evaluation: Evaluation, output: str | Path) -> None:
     blocks = {target: figures, **figures["targets"]}
     context = {
         **_common(evaluation.scores, evaluation.unscored, target, systems, evaluation.source),
+        "behind_truth": figures["truth"],
         "truth": SYSTEM_TRUTH[figures["system_truth"]],
         "title": " / ".join(Path(figures["data"]).parts[-2:]),
         "cards": _cards(figures, target),
@@ -180,6 +181,7 @@ def _common(
         "cards": [],
         "undefined": [],
         "bootstrap": None,
+        "behind_truth": None,
         "bias": None,
         "not_in_data": 0,
         "votes": False,

@@ -1,0 +1,172 @@
+"""``RESULTS.md`` of an experiment: how it was made, and its figures on every test set."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import distilmos_plugin
+from distilmos_plugin.config import load_yaml
+from distilmos_plugin.errors import DataError
+from distilmos_plugin.evaluation.correlations import METRICS
+from distilmos_plugin.evaluation.plots import unit
+from distilmos_plugin.evaluation.tables import figure
+from distilmos_plugin.files import atomic_write
+from distilmos_plugin.progress import say
+
+PACKAGES = ("torch", "s3prl", "lightning", "numpy", "scipy", "soxr", "soundfile", "faiss-cpu")
+OUT_OF_DOMAIN = "ood"  # a part of the names of test sets that differ from the training data on purpose
+
+
+def write_results(expdir: str | Path, command: str | None = None) -> Path:
+    """Write ``<expdir>/RESULTS.md`` from the ``metrics.json`` of each test set and the experiment's ``config.yaml``.
+
+    Args:
+        expdir: the experiment directory.
+        command: the command line that made the experiment.
+
+    Raises:
+        DataError: if no test set has been evaluated or a ``metrics.json`` is damaged.
+    """
+    expdir = Path(expdir)
+    sets = {path.parent.name: _read_metrics(path) for path in sorted(expdir.glob("*/metrics.json"))}
+    if not sets:
+        raise DataError(
+            f"{expdir}: no */metrics.json; evaluate a test set first: distilmos evaluate <set>/scores.jsonl --data <data>"
+        )
+    lines = [f"# {Path(os.path.abspath(expdir)).name}", ""]
+    if command:
+        lines += ["```", command, "```", ""]
+    lines += [*_about(expdir), *_truth(sets), "", *_tables(sets), *_reading(sets), *_environment(), ""]
+    output = expdir / "RESULTS.md"
+    with atomic_write(output) as file:
+        file.write("\n".join(lines))
+    say(f"results: {output}")
+    return output
+
+
+def _read_metrics(path: Path) -> dict[str, Any]:
+    try:
+        figures = json.loads(path.read_text(encoding="utf-8"))
+        for name in ("signature", "target", "targets", "truth", "utterance", "system", "n_utterances", "n_systems"):
+            figures[name]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a metrics file ({type(error).__name__}: {error}); evaluate the set again") from None
+    return figures
+
+
+def _about(expdir: Path) -> list[str]:
+    """Return a sentence on system, upstream, seed and training, as far as the experiment's configuration tells."""
+    path = expdir / "config.yaml"
+    if not path.is_file():
+        return []
+    config = load_yaml(path)
+    return [f"System `{config['system']}` on the upstream `{config['upstream']}`; one training run, seed {config['seed']}."]
+
+
+def _truth(sets: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return what stands behind the labels, for corpora that this package made."""
+    sentences = dict.fromkeys(figures["truth"] for figures in sets.values() if figures["truth"])
+    return [f"\n**{sentence}**" for sentence in sentences]
+
+
+def _tables(sets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield one table for each target and level, with the test sets below one another."""
+    targets = dict.fromkeys(target for figures in sets.values() for target in (figures["target"], *figures["targets"]))
+    for target in targets:
+        blocks = {name: {figures["target"]: figures, **figures["targets"]}.get(target) for name, figures in sets.items()}
+        for level, count in (("utterance", "n_utterances"), ("system", "n_systems")):
+            rows = {name: block for name, block in blocks.items() if block is not None and block[level] is not None}
+            if not rows:
+                continue
+            yield f"## {unit(target)}, {level} level"
+            yield ""
+            yield _row(["test set", "clips" if level == "utterance" else "systems", *(name.upper() for name in METRICS)])
+            yield _row(["---", *["--:"] * (1 + len(METRICS))])
+            for name, block in rows.items():
+                cells = [figure(block[level][metric], block[level][f"{metric}_ci"]) for metric in METRICS]
+                yield _row([_domain(name, sets), str(block[count]), *cells])
+            yield ""
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _domain(name: str, sets: Mapping[str, Any]) -> str:
+    if not any(OUT_OF_DOMAIN in other for other in sets):
+        return name
+    return f"{name} ({'out of' if OUT_OF_DOMAIN in name else 'in'} domain)"
+
+
+def _reading(sets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what a reader of the tables must know: intervals, system truth, what was left out, signatures, reports."""
+    first = next(iter(sets.values()))
+    resamples, seed = first["bootstrap"]["resamples"], first["bootstrap"]["seed"]
+    truths = ", ".join(dict.fromkeys(figures["system_truth"] for figures in sets.values()))
+    yield f"In brackets: 95 % bootstrap intervals ({resamples:,} resamples, seed {seed}). System truth: {truths}."
+    for name, figures in sets.items():
+        left_out = ", ".join(f"{count} {reason}" for reason, count in figures["unscored"].items())
+        if left_out:
+            yield f"Clips of {name} without a score, left out: {left_out}."
+        for target, block in {figures["target"]: figures, **figures["targets"]}.items():
+            for level in ("utterance", "system"):
+                undefined = block[level]["undefined"] if block[level] else {}
+                yield from (f"{name}, {unit(target)} {level}, {metric}: {reason}." for metric, reason in undefined.items())
+    yield ""
+    yield "Reports: " + ", ".join(f"[{name}]({name}/report.html)" for name in sets) + "."
+    yield ""
+    yield "Signature:"
+    yield ""
+    for signature in dict.fromkeys(figures["signature"] for figures in sets.values()):
+        yield f"    {signature}"
+    yield ""
+
+
+def _environment() -> Iterator[str]:
+    """Yield the environment that this was written in."""
+    commit = git_commit()
+    facts = {
+        "date": f"{datetime.datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
+        "distilmos-plugin": distilmos_plugin.__version__ + (f", commit {commit}" if commit else ""),
+        "python": platform.python_version(),
+        **{package: version for package in PACKAGES if (version := _version(package))},
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    }
+    yield "## Environment"
+    yield ""
+    yield _row(["", ""])
+    yield _row(["---", "---"])
+    for name, value in facts.items():
+        yield _row([name, value])
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def git_commit() -> str | None:
+    """Return the commit of the source tree that this package runs from, ``+changes`` where files differ; None without one."""
+    package = Path(distilmos_plugin.__file__).parent
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", str(package), *arguments], capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return done.stdout.strip()
+
+    if git("ls-files", "--error-unmatch", "__init__.py") is None:  # installed into a folder of somebody else's repository
+        return None
+    commit, changes = git("rev-parse", "--short", "HEAD"), git("status", "--porcelain", "--untracked-files=no", ".")
+    return commit and commit + ("+changes" if changes else "")
