@@ -242,7 +242,9 @@ def parse(cls: type[Parsed], mapping: Any, where: str) -> Parsed:
         values[key] = _convert(hints[key], value, f"{where}: {key}")
     required = dataclasses.MISSING
     missing = [
-        name for name, item in fields.items() if name not in values and item.default is required and item.default_factory is required
+        name
+        for name, item in fields.items()
+        if name not in values and item.default is required and item.default_factory is required
     ]
     if missing:
         raise ConfigError(f"{where}: missing key '{missing[0]}'")
@@ -258,7 +260,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert(next(item for item in arguments if item is not type(None)), value, where)
     if origin is Literal:
         if value not in arguments:
-            raise ConfigError(f"{where}: '{value}' is not one of {', '.join(map(str, arguments))}{suggest(str(value), arguments)}")
+            raise ConfigError(
+                f"{where}: '{value}' is not one of {', '.join(map(str, arguments))}{suggest(str(value), arguments)}"
+            )
         return value
     if origin is tuple:
         if not isinstance(value, list | tuple):

@@ -87,7 +87,9 @@ def report() -> tuple[str, bool]:
     for extra, missing in extras().items():
         state = f"missing {', '.join(missing)}: pip install 'distilmos-plugin[{extra}]'" if missing else "installed"
         lines.append(f"extra    {extra}: {state}")
-    lines.append(f"ffmpeg   {shutil.which('ffmpeg') or 'not installed: m4a, webm and other formats that libsndfile lacks stay unread'}")
+    lines.append(
+        f"ffmpeg   {shutil.which('ffmpeg') or 'not installed: m4a, webm and other formats that libsndfile lacks stay unread'}"
+    )
     problem = torchaudio_problem()
     lines.append(f"audio    {problem or 'torchaudio loads beside torch'}")
     broken = asset_problems()

@@ -1,0 +1,318 @@
+"""The ``distilmos`` command: each subcommand is a few lines over one function of the package."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from distilmos_plugin.errors import DistilmosError
+
+app = typer.Typer(
+    name="distilmos",
+    help="Predict the mean opinion score (MOS) of speech without a reference: train, score, evaluate.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+corpus_app = typer.Typer(
+    help="Make data directories of a corpus, list the corpora, check a data directory.", no_args_is_help=True
+)
+tokens_app = typer.Typer(help="Code books over an upstream's layers, and the tokens they give.", no_args_is_help=True)
+upstream_app = typer.Typer(help="The SSL upstreams that can be used.", no_args_is_help=True)
+app.add_typer(corpus_app, name="corpus")
+app.add_typer(tokens_app, name="tokens")
+app.add_typer(upstream_app, name="upstream")
+
+Conf = Annotated[Path, typer.Option("--conf", help="Configuration of the experiment, a file of conf/.")]
+Settings = Annotated[
+    list[str], typer.Option("--set", help="A setting instead of the configuration's: key=value, section.key=value.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Do it again, also where the output is complete and current.")]
+
+
+def main() -> None:
+    """Run the command; an error that the user can mend is one line on standard error and exit status 2."""
+    try:
+        app()
+    except DistilmosError as error:
+        print(f"distilmos: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("distilmos: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output left, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from distilmos_plugin import __version__
+
+        print(f"distilmos-plugin {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def doctor() -> None:
+    """Print what is installed, what is missing and how to get it, and whether the bundled assets are intact."""
+    from distilmos_plugin.doctor import report
+
+    text, sound = report()
+    print(text)
+    raise typer.Exit(0 if sound else 1)
+
+
+@app.command()
+def score(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, folders, globs, wav.scp files, data directories; - reads a list from standard input.",
+            show_default=False,
+        ),
+    ],
+    model: Annotated[str, typer.Option(help="Bundled name or release directory (exp/<experiment>/model).")] = "mini",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Score file (.jsonl, .csv, .tsv); without it, a table.")
+    ] = None,
+    format: Annotated[str | None, typer.Option(help="jsonl, csv or tsv, where the ending does not tell.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep what the output, or the .part of a killed run, has already.")
+    ] = False,
+    frames: Annotated[bool, typer.Option("--frames", help="Scores over time too (.jsonl only).")] = False,
+    summary: Annotated[bool, typer.Option("--summary", help="Mean, standard deviation, median, percentiles, counts.")] = False,
+    system_from: Annotated[
+        str | None, typer.Option(help="Summary by system: the first group of this regular expression in the key.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    batch_seconds: Annotated[float | None, typer.Option(help="Padded audio in a batch, seconds.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Threads that read audio.")] = None,
+    allow_pipes: Annotated[bool, typer.Option("--allow-pipes", help="Run the command pipes of a wav.scp.")] = False,
+) -> None:
+    """Score speech. Exit status 0: every clip has a score; 3: some have none, and the output says why."""
+    from distilmos_plugin.scoring.run import READERS, score_paths
+
+    outcome = score_paths(
+        paths,
+        model=model,
+        output=output,
+        format=format,
+        resume=resume,
+        frames=frames,
+        summary=summary,
+        system_from=system_from,
+        device=device,
+        precision=precision,
+        batch_seconds=batch_seconds,
+        workers=READERS if workers is None else workers,
+        allow_pipes=allow_pipes,
+    )
+    raise typer.Exit(outcome.exit_code)
+
+
+@corpus_app.command("prepare")
+def corpus_prepare(
+    name: Annotated[str, typer.Argument(help="Corpus: `distilmos corpus list` names them.")],
+    output: Annotated[Path, typer.Argument(help="Folder for the data directories.")],
+    nj: Annotated[int | None, typer.Option(help="Parallel processes.")] = None,
+    seed: Annotated[int | None, typer.Option(help="For corpora that are simulated.")] = None,
+    clean_dir: Annotated[
+        Path | None, typer.Option(help="mini: a folder of clean recordings instead of synthetic speech.")
+    ] = None,
+    scale: Annotated[float | None, typer.Option(help="mini: part of the full size, 0 to 1.")] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Where a corpus was downloaded to.")] = None,
+) -> None:
+    """Make the data directories of a corpus. A corpus that is complete and current is left alone."""
+    from distilmos_plugin.corpora import prepare
+
+    prepare(name, output, nj=nj, seed=seed, clean_dir=clean_dir, scale=scale, data_root=data_root)
+
+
+@corpus_app.command("list")
+def corpus_list() -> None:
+    """List the corpora."""
+    from distilmos_plugin.corpora import describe
+
+    print(describe())
+
+
+@corpus_app.command("check")
+def corpus_check(
+    directory: Annotated[Path, typer.Argument(help="Data directory, such as data/mini/test.")],
+    audio: Annotated[bool, typer.Option(help="Read all of the audio too.")] = True,
+    allow_pipes: Annotated[bool, typer.Option("--allow-pipes", help="Run the command pipes of a wav.scp.")] = False,
+) -> None:
+    """Check a data directory; everything that is wrong is listed."""
+    from distilmos_plugin.data.directory import check
+
+    print(check(directory, audio, allow_pipes))
+
+
+@upstream_app.command("list")
+def upstream_list() -> None:
+    """List the upstreams, and what each needs."""
+    from distilmos_plugin.upstreams.resolver import format_upstreams
+
+    print(format_upstreams())
+
+
+@upstream_app.command("show")
+def upstream_show(name: Annotated[str, typer.Argument(help="Upstream name.")]) -> None:
+    """Describe one upstream."""
+    from distilmos_plugin.upstreams.resolver import show_upstream
+
+    print(show_upstream(name))
+
+
+@tokens_app.command("learn")
+def tokens_learn(
+    data: Annotated[Path, typer.Argument(help="Data directory, such as data/mini/train.")],
+    conf: Conf,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the code book.")],
+    settings: Settings = [],  # noqa: B006  typer copies it
+) -> None:
+    """Fit a k-means code book to every chosen layer of the frozen upstream, in one pass over the audio."""
+    from distilmos_plugin.tokens.stages import learn_stage
+
+    learn_stage(_config(conf, settings), data, output)
+
+
+@tokens_app.command("extract")
+def tokens_extract(
+    data: Annotated[Path, typer.Argument(help="Data directory, such as data/mini/train.")],
+    conf: Conf,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder with the code book, for the tokens.")],
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """Write the token of every frame and layer as a Kaldi archive."""
+    from distilmos_plugin.tokens.stages import extract_stage
+
+    extract_stage(_config(conf, settings), data, output)
+
+
+@app.command()
+def train(
+    train_data: Annotated[Path, typer.Argument(help="Data directory to train on.")],
+    dev_data: Annotated[Path, typer.Argument(help="Data directory to choose the model by.")],
+    conf: Conf,
+    expdir: Annotated[Path, typer.Option(help="Experiment directory; training that was cut off goes on there.")],
+    tokens: Annotated[Path | None, typer.Option(help="Folder of `distilmos tokens`, for systems with a token loss.")] = None,
+    ngpu: Annotated[int | None, typer.Option(help="GPUs a node; default: all there are; 0 is the CPU.")] = None,
+    nnodes: Annotated[int, typer.Option(help="Nodes.")] = 1,
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """Train a system; the model directory that scoring needs is written at the end."""
+    from distilmos_plugin.training import fit
+
+    fit.train(_config(conf, settings), train_data, dev_data, expdir, tokens, ngpu=ngpu, nnodes=nnodes)
+
+
+def _config(path: Path, settings: list[str]):
+    from distilmos_plugin.config import load_config, override
+
+    return override(load_config(path), settings)
+
+
+@app.command()
+def evaluate(
+    scores: Annotated[Path, typer.Argument(help="Score file.")],
+    data: Annotated[Path, typer.Option(help="Data directory with the labels.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for the results; default: the score file's.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    system_truth: Annotated[
+        str, typer.Option(help="scored-set, ratings or file: where a system's true score comes from.")
+    ] = "scored-set",
+    system_file: Annotated[Path | None, typer.Option(help="With --system-truth file: lines of system,mean.")] = None,
+    force: Force = False,
+) -> None:
+    """Write metrics.json, plots and report.html of a score file against labels."""
+    from distilmos_plugin.data.directory import DataDirectory
+    from distilmos_plugin.evaluation.evaluate import evaluate_once
+    from distilmos_plugin.evaluation.tables import evaluation_table
+
+    figures = evaluate_once(
+        scores,
+        DataDirectory.read(data),
+        output or scores.parent,
+        force=force,
+        resamples=resamples,
+        seed=seed,
+        system_truth=system_truth,
+        system_file=system_file,
+    )
+    print(evaluation_table(figures))
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="Score file.")],
+    b: Annotated[Path, typer.Argument(help="Score file of another model, on the same clips.")],
+    data: Annotated[Path, typer.Option(help="Data directory with the labels.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The differences as JSON.")] = None,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+) -> None:
+    """Compare two models by paired bootstrap: differences with intervals and p-values."""
+    from distilmos_plugin.data.directory import DataDirectory
+    from distilmos_plugin.evaluation.compare import compare as compare_scores
+    from distilmos_plugin.evaluation.tables import comparison_table
+    from distilmos_plugin.files import write_json
+
+    differences = compare_scores(a, b, DataDirectory.read(data), resamples=resamples, seed=seed)
+    if output is not None:
+        write_json(output, differences)
+    print(comparison_table(differences))
+
+
+@app.command()
+def report(
+    scores: Annotated[Path, typer.Argument(help="Score file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The HTML file.")],
+    data: Annotated[Path | None, typer.Option(help="Data directory with labels or system ids.")] = None,
+    system_from: Annotated[
+        str | None, typer.Option(help="System: the first group of this regular expression in the key.")
+    ] = None,
+) -> None:
+    """Write a report of scores alone, or against labels with --data; one file that opens offline."""
+    from distilmos_plugin.data.directory import DataDirectory
+    from distilmos_plugin.evaluation.report import write_report
+
+    print(write_report(scores, output, DataDirectory.read(data) if data else None, system_from=system_from))
+
+
+@app.command()
+def results(
+    expdir: Annotated[Path, typer.Argument(help="Experiment directory.")],
+    command: Annotated[str | None, typer.Option(help="The command line that made it, to be quoted.")] = None,
+) -> None:
+    """Write RESULTS.md of an experiment from the metrics of its test sets."""
+    from distilmos_plugin.evaluation.results import write_results
+
+    write_results(expdir, command)
+
+
+@app.command()
+def release(expdir: Annotated[Path, typer.Argument(help="Experiment directory.")]) -> None:
+    """Complete the model card of an experiment's model with the measured figures, and check the model."""
+    from distilmos_plugin.scoring.publish import publish
+
+    publish(expdir)
