@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 
 import numpy as np
 import pytest
@@ -70,6 +71,12 @@ def test_worker_processes_give_the_same_samples():
         made = pool.map(_samples, voices)
     for voice, samples in zip(voices, made, strict=True):
         np.testing.assert_array_equal(samples, _samples(voice))
+
+
+def test_breath_noise_does_not_follow_the_clock():
+    first = _samples("de+whisper")
+    time.sleep(1.1)  # the library would seed itself with the time in seconds
+    np.testing.assert_array_equal(first, _samples("de+whisper"))
 
 
 def test_rate_pitch_and_variant_change_the_speech():

@@ -37,6 +37,7 @@ _CHARS_UTF8 = 1  # espeak_Synth
 _POSITION_CHARACTER = 1  # espeak_Synth
 _LIST_TERMINATED, _PHONEME = 0, 7  # espeak_EVENT.type
 _OK = 0
+_NOISE_SEED = 1
 _STRESS = "ˈˌ"  # marks that espeak-ng puts before a stressed vowel
 _UNSTEADY = ("Reed", "caleb")  # variants whose breath noise differs from call to call
 _WITHOUT_DICTIONARY = ("fo", "kaa", "xex")  # listed by the library, but the data of the pip package cannot speak them
@@ -185,6 +186,7 @@ class _Engine:
             rate = library.espeak_Initialize(_OUTPUT_SYNCHRONOUS, _BUFFER_MS, os.fsencode(self._data), options)
             if rate != SAMPLE_RATE:
                 raise DistilmosError(f"espeak-ng cannot start with its data at {self._data}; reinstall espeakng-loader")
+            library.espeak_ng_SetRandSeed(ctypes.c_long(_NOISE_SEED))  # or breath noise follows the clock
             library.espeak_SetSynthCallback(self._callback)
             yield library
             library.espeak_Terminate()
