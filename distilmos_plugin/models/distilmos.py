@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from distilmos_plugin.config import Config, LossConfig
-from distilmos_plugin.errors import ConfigError
+from distilmos_plugin.errors import ConfigError, TokenError
 from distilmos_plugin.models.base import Encoded, MOSModel, SystemConfig
 from distilmos_plugin.models.layers import (
     Decoder,
@@ -110,7 +110,15 @@ class DistilMOS(MOSModel):
         """As :meth:`MOSModel.loss`; the tokens ``[B, T, layers]`` at the upstream's frame rate are thinned by the strides.
 
         Output frame j is centred on the upstream's frame ``j * stride``.
+
+        Raises:
+            TokenError: if the tokens are not of the upstream's frames and of the layers that the model was built for.
         """
-        if labels.tokens is not None and self.stride > 1:
-            labels = replace(labels, tokens=labels.tokens[:, :: self.stride])
+        logits = prediction.auxiliary.get("token_logits")
+        if logits is not None:
+            tokens = labels.tokens[:, :: self.stride]
+            if tokens.shape != logits.shape[:3]:
+                found, wanted = (tuple(item.shape[:3]) for item in (tokens, logits))
+                raise TokenError(f"tokens {found} for outputs {wanted} [clips, frames, layers]; extract the tokens again")
+            labels = replace(labels, tokens=tokens)
         return super().loss(prediction, labels)

@@ -1,0 +1,1 @@
+"""Training on Lightning Fabric: loop, validation, checkpoints, release."""

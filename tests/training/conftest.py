@@ -1,0 +1,45 @@
+"""A corpus and an upstream that train in a second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from distilmos_plugin.config import Config, parse
+
+from .material import write_corpus, write_upstream
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``train`` with 16 clips and ``dev`` with 8."""
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder / "train", clips=16)
+    write_corpus(folder / "dev", clips=8, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The upstream's checkpoint."""
+    return str(write_upstream(tmp_path_factory.mktemp("upstream") / "wavlm.pt"))
+
+
+@pytest.fixture(scope="session")
+def config(checkpoint: str) -> Config:
+    """Three epochs of four steps; the upstream is trained and has dropout."""
+    return parse(
+        Config,
+        {
+            "system": "ssl_mos",
+            "upstream": "wavlm_local",
+            "upstream_conf": {"ckpt": checkpoint},
+            "model_conf": {"label_range": [1, 5]},
+            "batch_size": 4,
+            "max_epoch": 3,
+            "keep_nbest_models": 2,
+            "num_workers": 0,
+        },
+        "test",
+    )
