@@ -205,8 +205,8 @@ def _read(path: str | Path, family: str) -> tuple[dict[str, Any], bool]:
         checkpoint = torch.load(path, map_location=to_cpu, weights_only=True, mmap=zipfile.is_zipfile(path))
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
         raise UpstreamError(
-            f"{path}: not a checkpoint of tensors and plain values, as far as torch.load reads it with weights_only; convert a "
-            f"fairseq file with s3prl's load_and_convert_fairseq_ckpt"
+            f"{path}: not a checkpoint that torch.load reads with weights_only=True; convert a fairseq file with "
+            f"s3prl's load_and_convert_fairseq_ckpt"
         ) from error
     missing = [key for key in CHECKPOINT_KEYS[family] if not isinstance(checkpoint, dict) or key not in checkpoint]
     if missing:

@@ -92,11 +92,14 @@ def measure_framing(frames_of: Callable[[int], int], hop: int, num_samples: int 
         UpstreamError: if the frames do not grow by one for every ``hop`` samples.
     """
     start = frames_of(num_samples)
+    for hops in (1, 2, 5):
+        longer = num_samples + hops * hop
+        if frames_of(longer) != start + hops:
+            raise UpstreamError(
+                f"states a hop of {hop} samples, but makes {start} frames of {num_samples} samples and {frames_of(longer)} of "
+                f"{longer}"
+            )
     short, long = num_samples, num_samples + hop  # frames_of(short) == start < frames_of(long)
-    if frames_of(long) != start + 1:
-        raise UpstreamError(
-            f"states a hop of {hop} samples, but makes {start} frames of {num_samples} samples and {frames_of(long)} of {long}"
-        )
     while long - short > 1:
         middle = (short + long) // 2
         short, long = (middle, long) if frames_of(middle) == start else (short, middle)

@@ -75,9 +75,5 @@ def explained(name: str, ckpt: str | None) -> Iterator[None]:
 
 def first_line(error: BaseException) -> str:
     """Return the type and the start of an error's message."""
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return (
-        f"{type(error).__name__}: {text[:LONGEST_REASON]}{'...' if len(text) > LONGEST_REASON else ''}"
-        if text
-        else type(error).__name__
-    )
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+    return f"{type(error).__name__}: {text[:LONGEST_REASON]}" + ("..." if len(text) > LONGEST_REASON else "")

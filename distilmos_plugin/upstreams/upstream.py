@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from distilmos_plugin.errors import UpstreamError
 from distilmos_plugin.upstreams import experts, resolver
 from distilmos_plugin.upstreams.batching import ExactBatching
 from distilmos_plugin.upstreams.frames import Framing, measure_framing
-from distilmos_plugin.upstreams.surroundings import same_random_state
+from distilmos_plugin.upstreams.surroundings import same_random_state, undisturbed
 
 SAMPLE_RATE = 16000  # Hz, of every s3prl upstream
 MIN_SAMPLES = 400  # 25 ms: the receptive field of the wav2vec 2.0 front end, and the window of filter banks
@@ -78,7 +79,6 @@ class Upstream(nn.Module):
         else:
             self._adapt()
         self.hop = self.framing.hop
-        self.min_samples = max(MIN_SAMPLES, self.framing.receptive_field)
         self._choose_trained()
         self.train(self.training)
 
@@ -124,6 +124,28 @@ class Upstream(nn.Module):
             self._front_end.eval()
         return self
 
+    @contextlib.contextmanager
+    def gradient_to_waveforms(self) -> Iterator[None]:
+        """Within the block, let gradients of hidden states reach the waveforms, also through a front end that is not trained.
+
+        Raises:
+            UpstreamError: if s3prl's expert takes the waveforms out of the graph.
+        """
+        if self.family.startswith("hf_"):
+            raise UpstreamError(
+                f"upstream '{self.name}': s3prl hands its waveforms to transformers as numpy arrays, so no gradient reaches "
+                "them; use an upstream of the wavlm, hubert or wav2vec2 family"
+            )
+        model = getattr(self.expert, "model", None)
+        before = getattr(model, "feature_grad_mult", None)  # s3prl runs the front end under no_grad at 0
+        try:
+            if before is not None:
+                model.feature_grad_mult = 1.0
+            yield
+        finally:
+            if before is not None:
+                model.feature_grad_mult = before
+
     # --- running -----------------------------------------------------------------------------------------------------
 
     def _run(self, clips: list[Tensor]) -> tuple[Tensor, ...]:
@@ -154,6 +176,7 @@ class Upstream(nn.Module):
         self.framing = Framing.of(experts.convolutions(self.architecture) or [])
         self.num_layers = self._kept(len(model.encoder.layers))
         self.dim = int(getattr(model.encoder, "embedding_dim", 0) or model.config.hidden_size)
+        self.min_samples = max(MIN_SAMPLES, self.framing.receptive_field)
         self._front_end = model.feature_extractor
         if self.num_layers < len(model.encoder.layers):
             if experts.is_pre_norm(self.expert):
@@ -177,7 +200,7 @@ class Upstream(nn.Module):
         noise = torch.randn(3 * SAMPLE_RATE, generator=generator) * 0.1
 
         def states_of(num_samples: int) -> tuple[Tensor, ...]:
-            with torch.no_grad(), same_random_state():
+            with torch.no_grad(), undisturbed():
                 return tuple(self.expert([noise[:num_samples]])["hidden_states"])
 
         states = states_of(SAMPLE_RATE)
@@ -192,6 +215,11 @@ class Upstream(nn.Module):
             self.framing = measure_framing(lambda count: states_of(count)[0].shape[1], hop)
         except UpstreamError as error:
             raise UpstreamError(f"upstream '{self.name}' {error}") from error
+        shortest = max(MIN_SAMPLES, self.framing.receptive_field)
+        lengths = range(shortest, SAMPLE_RATE, self.framing.hop)  # normalising over one frame gives NaN: filter banks need two
+        self.min_samples = next(
+            (count for count in lengths if all(state.isfinite().all() for state in states_of(count))), SAMPLE_RATE
+        )
         self._front_end = None
 
     def _kept(self, layers: int) -> int:
