@@ -72,6 +72,11 @@ def train(
         TrainingError: if the directory belongs to another experiment, or the loss is not finite.
     """
     config = _resolve(config)
+    if config.loss_conf.token_weight > 0 and tokens_dir is None:
+        raise TrainingError(
+            f"loss_conf: token_weight is {config.loss_conf.token_weight:g}, but no tokens are given: "
+            "make them (run.sh stages 2 and 3), or set it to 0"
+        )
     sets = {"train": DataDirectory.read(train_dir, allow_pipes), "dev": DataDirectory.read(dev_dir, allow_pipes)}
     criterion = _criterion(config, sets["dev"])
     inputs = {name: data_fingerprint(directory) for name, directory in sets.items()}
@@ -122,12 +127,12 @@ def _with_lengths(directory: DataDirectory, allow_pipes: bool) -> DataDirectory:
 
 def _launch(ngpu: int | None, nnodes: int, processes: int, use_amp: bool) -> Fabric:
     """Start Lightning Fabric with its processes."""
-    fabric = require("lightning.fabric", "train")
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # which processes there are is in the table
     found = torch.cuda.device_count()
     gpus = found if ngpu is None else ngpu
     if gpus > found:
         raise TrainingError(f"{gpus} GPUs are wanted (--ngpu), found {found}; --ngpu 0 trains on the CPU")
+    fabric = require("lightning.fabric", "train")
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # its notes on each process started
     devices = gpus or processes
     launched = fabric.Fabric(
         accelerator="cuda" if gpus else "cpu",
