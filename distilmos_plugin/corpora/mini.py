@@ -36,7 +36,7 @@ from distilmos_plugin.corpora.simulation.resynthesis import load_pyworld
 from distilmos_plugin.corpora.simulation.sources import Recordings, Source, SyntheticVoices
 from distilmos_plugin.data.directory import Rating, write_data_directory
 from distilmos_plugin.errors import DataError, require
-from distilmos_plugin.files import STAMP, atomic_write, stamp_is_current, write_stamp
+from distilmos_plugin.files import STAMP, atomic_write, fingerprint, stamp_is_current, write_stamp
 from distilmos_plugin.progress import Progress, say
 
 SETS = {"train": 900, "dev": 240, "test": 240, "test_ood": 240}
@@ -94,11 +94,12 @@ def prepare(
     inputs = {"corpus": CARD.name, "version": VERSION, "seed": seed, "scale": scale, "source": source.identity()}
     inputs["conditions"] = [asdict(condition) for condition in CONDITIONS + OTHER_CONDITIONS]
     _refuse_foreign(output)
-    if stamp_is_current(output, inputs) and all((output / part / "wav.scp").is_file() for part in SETS):
+    studio = Studio(output / "audio", source, seed, recipe=fingerprint([VERSION, source.identity()]))
+    results = [*(output / part / "wav.scp" for part in SETS), *map(studio.wav, clips)]
+    if stamp_is_current(output, inputs) and all(path.is_file() for path in results):
         say(f"mini: {output} is complete and current, nothing to do")
         return
     (output / STAMP).unlink(missing_ok=True)
-    studio = Studio(output / "audio", source, seed, VERSION)
     with Progress("mini: making clips", len(clips), "clips") as progress:
         made = make_all(studio, clips, nj, progress.advance)
     for part in SETS:

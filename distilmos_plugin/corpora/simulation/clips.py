@@ -58,12 +58,19 @@ class MadeClip:
 
 @dataclass(frozen=True)
 class Studio:
-    """Makes clips from ``source`` under ``seed`` into ``folder``; a clip depends on its own fields and on these alone."""
+    """Makes clips; each depends on its own fields and on those below, on nothing else.
+
+    Attributes:
+        folder: where the clips go, one folder a set.
+        source: of clean speech.
+        seed: of everything random.
+        recipe: a text that changes whenever the same fields give other clips.
+    """
 
     folder: Path
     source: Source
     seed: int
-    version: int
+    recipe: str
 
     def wav(self, clip: Clip) -> Path:
         """Return where the clip's audio is written."""
@@ -76,7 +83,7 @@ class Studio:
             DataError: if the clean speech holds no speech.
         """
         wav, labels = self.wav(clip), self.wav(clip).with_suffix(".json")
-        wanted = fingerprint([self.version, self.seed, self.source.identity(), asdict(clip)])
+        wanted = fingerprint([self.recipe, self.seed, asdict(clip)])
         there = _read_labels(labels)
         if there is not None and there.fingerprint == wanted and wav.is_file():
             return there
@@ -141,6 +148,8 @@ def _babble_bed(source: Source, seed: int, part: str) -> np.ndarray:
 
 def make_all(studio: Studio, clips: Sequence[Clip], nj: int, done: Callable[[], object]) -> list[MadeClip]:
     """Make all clips in ``nj`` processes and call ``done`` after each; the result is in the order of ``clips``."""
+    for torn in studio.folder.glob("*/.*.tmp"):  # of a run that was killed while it wrote
+        torn.unlink(missing_ok=True)
     made = []
     for result in _map(studio.make, clips, nj):
         made.append(result)

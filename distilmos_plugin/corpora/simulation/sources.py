@@ -6,9 +6,9 @@ sentence (of a language), and none shares a voice, as far as a folder of recordi
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -142,24 +142,24 @@ class Recordings:
         return fingerprint(self.files)
 
     def speakers(self, part: str) -> tuple[str, ...]:
-        return tuple(sorted(self._of_part(part)))
+        return tuple(sorted(self._parts[part]))
 
     def items(self, part: str, speaker: str) -> tuple[str, ...]:
-        return tuple(self._of_part(part)[speaker])
+        return tuple(self._parts[part][speaker])
 
-    def _of_part(self, part: str) -> dict[str, list[str]]:
+    @functools.cached_property
+    def _parts(self) -> dict[str, dict[str, list[str]]]:
+        """Set -> speaker -> recordings."""
         everybody = sorted({speaker for speaker, _, _ in self.files})
         by_speaker = len(everybody) >= FEWEST_SPEAKERS
         units = everybody if by_speaker else [path for _, path, _ in self.files]
         order = generator(self.seed, "speakers of the sets").permutation(len(units))
-        bounds = np.round(np.cumsum([0, *SHARES.values()]) * len(units)).astype(int)
-        index = list(SHARES).index(part)
-        chosen = {units[place] for place in order[bounds[index] : bounds[index + 1]]}
-        found = defaultdict(list)
+        bounds = np.round(np.cumsum(list(SHARES.values())) * len(units))
+        part_of = {units[unit]: list(SHARES)[np.searchsorted(bounds, place, "right")] for place, unit in enumerate(order)}
+        parts: dict[str, dict[str, list[str]]] = {part: {} for part in SHARES}
         for speaker, path, _ in self.files:
-            if (speaker if by_speaker else path) in chosen:
-                found[speaker].append(path)
-        return found
+            parts[part_of[speaker if by_speaker else path]].setdefault(speaker, []).append(path)
+        return parts
 
     def speech(self, speaker: str, item: str) -> tuple[np.ndarray, int]:
         audio = read_audio(Path(self.folder) / item)
