@@ -11,15 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from distilmos_plugin import __version__
 from distilmos_plugin.corpora import CORPORA, importer
 from distilmos_plugin.data.directory import DataDirectory
 from distilmos_plugin.errors import DataError, some
 from distilmos_plugin.evaluation.correlations import METRICS, mean_half_width, metrics
 from distilmos_plugin.evaluation.intervals import RESAMPLES, bootstrap
 from distilmos_plugin.evaluation.pairs import Level, Pairs, SystemTruth, load_scores, pair, scored_targets, unscored
-from distilmos_plugin.files import STAMP, write_json
+from distilmos_plugin.files import STAMP, file_digest, fingerprint, write_json
 from distilmos_plugin.progress import say
 from distilmos_plugin.scoring.results import Score
+
+FIGURES, REPORT = "metrics.json", "report.html"
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,14 @@ def evaluate(
 
     Each file is written whole, ``metrics.json`` last: where it is, the others are complete.
 
+    Args:
+        scores_path: what ``distilmos score`` wrote.
+        directory: labels, and where there are any system ids and single ratings.
+        output: folder; made if it does not exist.
+        resamples, seed: of the bootstrap.
+        system_truth: how the truth of a system is formed (:data:`~.pairs.SystemTruth`).
+        system_file: for the system truth ``file`` (:func:`~.pairs.read_system_means`).
+
     Returns:
         The content of ``metrics.json``.
 
@@ -65,14 +76,58 @@ def evaluate(
     from distilmos_plugin.evaluation.report import write_evaluation_report
 
     output = Path(output)
-    evaluation = assess(
-        scores_path, directory, resamples=resamples, seed=seed, system_truth=system_truth, system_file=system_file
-    )
+    options = {"resamples": resamples, "seed": seed, "system_truth": system_truth, "system_file": system_file}
+    evaluation = assess(scores_path, directory, **options)
     write_plots(evaluation, output)
-    write_evaluation_report(evaluation, output / "report.html")
-    write_json(output / "metrics.json", evaluation.figures)
-    say(f"evaluation: {output / 'report.html'}, {output / 'metrics.json'}")
-    return evaluation.figures
+    write_evaluation_report(evaluation, output / REPORT)
+    figures = evaluation.figures | {"made_from": _origin(scores_path, directory, **options)}
+    write_json(output / FIGURES, figures)
+    say(f"evaluation: {output / REPORT}, {output / FIGURES}")
+    return figures
+
+
+def evaluate_once(
+    scores_path: str | Path, directory: DataDirectory, output: str | Path, *, force: bool = False, **options: Any
+) -> dict[str, Any]:
+    """Do as :func:`evaluate`, unless ``output`` holds the evaluation of exactly these scores, labels and options already.
+
+    Args:
+        scores_path, directory, output: as of :func:`evaluate`.
+        force: evaluate in any case.
+        options: the other arguments of :func:`evaluate`.
+    """
+    output = Path(output)
+    figures = _read_figures(output / FIGURES)
+    needed = [Path(scores_path), output / REPORT]
+    if force or figures is None or not all(path.is_file() for path in needed):
+        return evaluate(scores_path, directory, output, **options)
+    if figures.get("made_from") == _origin(scores_path, directory, **options):
+        say(f"evaluation: {output / FIGURES} is complete and current, nothing to do")
+        return figures
+    return evaluate(scores_path, directory, output, **options)
+
+
+def _read_figures(path: Path) -> dict[str, Any] | None:
+    try:
+        figures = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return figures if isinstance(figures, dict) else None
+
+
+def _origin(
+    scores_path: str | Path,
+    directory: DataDirectory,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    system_truth: SystemTruth = "scored-set",
+    system_file: str | Path | None = None,
+) -> str:
+    """Return 16 digits that change with anything that the outputs depend on."""
+    means = file_digest(system_file) if system_file is not None and Path(system_file).is_file() else None
+    labels = [directory.keys, directory.targets, directory.systems, directory.ratings]
+    inputs = [file_digest(scores_path), labels, resamples, seed, system_truth, means, __version__]
+    return fingerprint(inputs)
 
 
 def assess(

@@ -231,9 +231,11 @@ def ranking_plot(rows: Sequence[dict[str, Any]], target: str) -> Iterator[Plot]:
             axes.errorbar(
                 mean, places + shift, xerr=half_widths, fmt=marker, color=color, markersize=3.5, elinewidth=1.2, label=label
             )
-        for text in axes.set_yticks(places, [row["system"] for row in rows], fontsize=8) and axes.get_yticklabels():
+        axes.set_yticks(places, [row["system"] for row in rows], fontsize=8)
+        for text in axes.get_yticklabels():
             text.set_parse_math(False)  # a '$' in a name is a '$'
-        axes.set(xlabel=unit(target), ylim=(-0.8, len(rows) - 0.2))
+        means = np.array([row[key] for row in rows for key in ("truth", "prediction")])
+        axes.set(xlabel=unit(target), xlim=limits(means, target=target), ylim=(-0.8, len(rows) - 0.2))
         axes.set_title(title, fontsize=10)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2)
     yield Plot("ranking", title, "Means with 95 % intervals.", figure)

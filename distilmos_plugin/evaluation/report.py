@@ -253,13 +253,11 @@ def _ranking_rows(rows: Sequence[Mapping[str, Any]], target: str) -> dict[str, A
     """Return the systems with the places of their means and intervals on a common scale, in percent."""
     if not rows:
         return None
-    ends = [
-        edge for row in rows for name in ("prediction", "truth") if name in row for edge in (row[f"{name}_ci"] or [row[name]])
-    ]
-    low, high = limits(np.array(ends), target=target)
+    means = [row[name] for row in rows for name in ("prediction", "truth") if name in row]
+    low, high = limits(np.array(means), target=target)  # of the means: the interval of two clips can be wider than the scale
 
     def place(value: float) -> float:
-        return round(100 * (value - low) / (high - low), 2)
+        return round(float(np.clip(100 * (value - low) / (high - low), 0, 100)), 2)
 
     shown = []
     for rank, row in enumerate(rows, start=1):

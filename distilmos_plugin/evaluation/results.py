@@ -22,6 +22,7 @@ from distilmos_plugin.files import atomic_write
 from distilmos_plugin.progress import say
 
 PACKAGES = ("torch", "s3prl", "lightning", "numpy", "scipy", "soxr", "soundfile", "faiss-cpu")
+CONFIG, HISTORY = "config.yaml", "history.jsonl"  # what training leaves in an experiment directory
 OUT_OF_DOMAIN = "ood"  # a part of the names of test sets that differ from the training data on purpose
 
 
@@ -63,12 +64,15 @@ def _read_metrics(path: Path) -> dict[str, Any]:
 
 
 def _about(expdir: Path) -> list[str]:
-    """Return a sentence on system, upstream, seed and training, as far as the experiment's configuration tells."""
-    path = expdir / "config.yaml"
-    if not path.is_file():
+    """Return a sentence on system, upstream, seed and training, as far as the experiment tells."""
+    if not (expdir / CONFIG).is_file():
         return []
-    config = load_yaml(path)
-    return [f"System `{config['system']}` on the upstream `{config['upstream']}`; one training run, seed {config['seed']}."]
+    config = load_yaml(expdir / CONFIG)
+    sentence = f"System `{config['system']}` on the upstream `{config['upstream']}`; one training run, seed {config['seed']}"
+    if not (expdir / HISTORY).is_file():
+        return [f"{sentence}."]
+    epochs = [json.loads(line) for line in (expdir / HISTORY).read_text(encoding="utf-8").splitlines()]
+    return [f"{sentence}, {len(epochs)} epochs in {sum(epoch['seconds'] for epoch in epochs) / 60:.1f} minutes."]
 
 
 def _truth(sets: Mapping[str, Mapping[str, Any]]) -> list[str]:

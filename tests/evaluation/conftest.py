@@ -32,18 +32,10 @@ class ListeningTest:
     def scores(self, error: float, signature: str, seed: int) -> list[Score]:
         """Return scores of all clips with normal errors of this standard deviation."""
         rng = np.random.default_rng(seed)
+        predictions = {key: label + error * rng.standard_normal() for key, label in self.data.targets["mos"].items()}
         return [
-            Score(
-                key,
-                path,
-                {"mos": self.data.targets["mos"][key] + error * rng.standard_normal()},
-                "ok",
-                (),
-                0.3,
-                RATE,
-                signature,
-            )
-            for key, path in self.data.wav.items()
+            Score(key, self.data.wav[key], {"mos": value}, "ok", (), 0.3, RATE, signature)
+            for key, value in predictions.items()
         ]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -19,12 +20,14 @@ def experiment(listening_test, tmp_path_factory):
     """An experiment on a corpus that calls itself mini, with a test set in and one out of domain."""
     folder = tmp_path_factory.mktemp("experiment")
     expdir = folder / "mini_small"
-    write_stamp(listening_test.folder, {"corpus": "mini"})
+    write_stamp(folder / "data", {"corpus": "mini"})
+    data = replace(listening_test.data, path=folder / "data" / "test")
     for name in ("test", "test_ood"):
         (expdir / name).mkdir(parents=True)
         shutil.copy(listening_test.good, expdir / name)
-        evaluate(expdir / name / "scores.jsonl", listening_test.data, expdir / name, resamples=100)
+        evaluate(expdir / name / "scores.jsonl", data, expdir / name, resamples=100)
     (expdir / "config.yaml").write_text("system: distilmos\nupstream: tiny\nseed: 7\n")
+    (expdir / "history.jsonl").write_text('{"epoch": 1, "seconds": 60.0}\n{"epoch": 2, "seconds": 90.0}\n')
     return expdir
 
 
@@ -35,7 +38,7 @@ def test_command_system_signature_and_environment_are_told(experiment):
         "./run.sh --seed 7",
         "`distilmos`",
         "`tiny`",
-        "one training run, seed 7",
+        "one training run, seed 7, 2 epochs in 2.5 minutes",
         SIGNATURE,
         "python",
         "torch",
