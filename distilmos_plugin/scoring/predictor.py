@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from torch import Tensor
 from distilmos_plugin import __version__
 from distilmos_plugin.audio import AudioProblem
 from distilmos_plugin.config import Config, ScoringConfig
-from distilmos_plugin.errors import ConfigError, ModelError, suggest
+from distilmos_plugin.errors import ConfigError, DataError, ModelError, suggest
 from distilmos_plugin.models import MOSModel
 from distilmos_plugin.scoring.differentiable import resample
 from distilmos_plugin.scoring.pipeline import Pipeline
@@ -80,7 +81,10 @@ class Predictor:
     @property
     def frame_seconds(self) -> tuple[float, float]:
         """From one frame score to the next, and audio under one frame of the upstream, seconds."""
-        return self.model.stride * self.model.upstream.hop / self.sample_rate, self.min_samples / self.sample_rate
+        upstream = self.model.upstream
+        return self.model.stride * upstream.hop / self.sample_rate, max(
+            upstream.hop, upstream.framing.receptive_field
+        ) / self.sample_rate
 
     @property
     def signature(self) -> str:
@@ -135,6 +139,8 @@ class Predictor:
             DistilmosError: if the call itself is wrong, as :meth:`score`. Bad audio is a result.
         """
         seconds = self.config.scoring_conf.batch_seconds if batch_seconds is None else batch_seconds
+        if isinstance(sources, str | bytes | os.PathLike):
+            raise DataError("score_many takes a list of sources; use score for one")
         if not seconds > 0:
             raise ConfigError(f"batch_seconds: expected more than 0, found {seconds:g}")
         if workers < 1:
@@ -194,6 +200,7 @@ class Predictor:
 
         Raises:
             ConfigError: for an unknown target.
+            UpstreamError: if no gradient passes through the upstream.
             AudioProblem: ``too_short``, if a clip is shorter than one frame of the upstream.
         """
         target = self.targets[0] if target is None else target
@@ -203,12 +210,9 @@ class Predictor:
         for position, waveform in enumerate(heard):
             self.refuse_short(f"clip {position}", len(waveform))
         # cuDNN's recurrent layers have no backward pass in evaluation mode; the native ones have.
-        with (
-            self._evaluating(),
-            _constant_parameters(self.model),
-            self._arithmetic(),
-            torch.backends.cudnn.flags(enabled=False),
-        ):
+        without_cudnn = torch.backends.cudnn.flags(enabled=False)
+        reachable = self.model.upstream.gradient_to_waveforms()
+        with self._evaluating(), _constant_parameters(self.model), reachable, self._arithmetic(), without_cudnn:
             return self.model(heard).utterance[target]
 
     def refuse_short(self, name: str, num_samples: int) -> None:

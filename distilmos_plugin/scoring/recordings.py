@@ -82,8 +82,6 @@ def as_clips(sources: Iterable[Any] | Mapping[str, Any], sample_rate: int | None
             the path as given, else the position, from 0.
         sample_rate: of the arrays and tensors, Hz.
     """
-    if isinstance(sources, str | bytes | os.PathLike):
-        raise DataError("score_many takes a list of sources; use score for one")
     keyed = sources.items() if isinstance(sources, Mapping) else ((None, source) for source in sources)
     for position, (key, source) in enumerate(keyed):
         if isinstance(source, Clip):

@@ -20,7 +20,9 @@ def speech(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
     """Harmonics of a gliding pitch in syllables of 4 Hz, with a little noise: float32, peak 0.5."""
     generator = np.random.default_rng(seed)
     time = np.arange(round(seconds * rate)) / rate
-    pitch = generator.uniform(90, 220) * (1 + 0.2 * np.sin(2 * np.pi * generator.uniform(0.2, 1) * time + generator.uniform(0, 6)))
+    pitch = generator.uniform(90, 220) * (
+        1 + 0.2 * np.sin(2 * np.pi * generator.uniform(0.2, 1) * time + generator.uniform(0, 6))
+    )
     phase = 2 * np.pi * np.cumsum(pitch) / rate
     # Below 3.4 kHz at every rate, so that resampling loses nothing.
     voice = sum(np.sin(k * phase) / k for k in range(1, 15))
@@ -37,7 +39,7 @@ def write(path: Path, samples: np.ndarray, rate: int = RATE, **options: str) -> 
 
 
 def make_model(config: Config) -> MOSModel:
-    """Build the model; the last layer is scaled and shifted, so that clips lie around 3 and differ by tenths of a MOS point."""
+    """Build the model; the last layer is scaled and shifted: clips lie around 3 and differ by tenths of a MOS point."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
         model = build_model(config, load_upstream(config.upstream, config.upstream_conf))

@@ -21,7 +21,16 @@ def keys(*inputs, **options):
 
 def test_folders_are_searched_through_all_levels_for_audio(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    make(tmp_path, "in/b.wav", "in/a.FLAC", "in/deep/er/c.mp3", "in/notes.txt", "in/.hidden.wav", "in/.git/d.wav", "in/x.wav/e.ogg")
+    make(
+        tmp_path,
+        "in/b.wav",
+        "in/a.FLAC",
+        "in/deep/er/c.mp3",
+        "in/notes.txt",
+        "in/.hidden.wav",
+        "in/.git/d.wav",
+        "in/x.wav/e.ogg",
+    )
     assert keys("in") == ["in/a.FLAC", "in/b.wav", "in/deep/er/c.mp3", "in/x.wav/e.ogg"]
 
 

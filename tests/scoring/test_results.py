@@ -11,7 +11,13 @@ SIGNATURE = "distilmos|model:a@b|v:0|rate:16000|window:none|prec:fp32"
 
 
 def good(key: str, mos: float = 3.0, **changes) -> Score:
-    values = {"path": f"{key}.wav", "targets": {"mos": mos}, "status": "ok", "flags": ("clipped", "resampled"), "duration": 1.5}
+    values = {
+        "path": f"{key}.wav",
+        "targets": {"mos": mos},
+        "status": "ok",
+        "flags": ("clipped", "resampled"),
+        "duration": 1.5,
+    }
     return Score(**{"key": key, "sample_rate": 8000, "signature": SIGNATURE, **values, **changes})
 
 
@@ -19,7 +25,17 @@ def bad(key: str, status: str = "unreadable") -> Score:
     return Score(key, f"{key}.wav", {}, status, (), None, None, SIGNATURE, f"{key}.wav: no such file")
 
 
-ODD_KEYS = ["plain", "ünïcødé 中文", "line\nend", "tab\there", 'quo"te', "carriage\rreturn", "par\u2028agraph", "-", "not\udcffutf8"]
+ODD_KEYS = [
+    "plain",
+    "ünïcødé 中文",
+    "line\nend",
+    "tab\there",
+    'quo"te',
+    "carriage\rreturn",
+    "par\u2028agraph",
+    "-",
+    "not\udcffutf8",
+]
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "tsv"])
@@ -112,9 +128,13 @@ def test_without_resume_a_run_starts_anew_and_replaces_the_file_at_its_end(tmp_p
 
 
 def test_an_error_leaves_what_was_scored_for_a_resume(tmp_path):
-    with pytest.raises(RuntimeError), ScoreWriter(tmp_path / "scores.csv") as writer:
-        writer.write([good("a")])
-        raise RuntimeError
+    def run():
+        with ScoreWriter(tmp_path / "scores.csv") as writer:
+            writer.write([good("a")])
+            raise RuntimeError("the model failed")
+
+    with pytest.raises(RuntimeError, match="the model failed"):
+        run()
     assert not (tmp_path / "scores.csv").exists()
     assert ScoreWriter(tmp_path / "scores.csv", resume=True).done == {"a"}
 

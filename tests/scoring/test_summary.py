@@ -10,7 +10,16 @@ from distilmos_plugin.scoring.summary import format_summary, summarize
 
 def scores(values: dict[str, float | None]) -> list[Score]:
     return [
-        Score(key, None, {} if v is None else {"mos": v}, "empty" if v is None else "ok", ("clipped",) * (key == "s1-a"), 1.0, 8000, "s")
+        Score(
+            key,
+            None,
+            {} if v is None else {"mos": v},
+            "empty" if v is None else "ok",
+            ("clipped",) * (key == "s1-a"),
+            1.0,
+            8000,
+            "s",
+        )
         for key, v in values.items()
     ]
 
