@@ -28,20 +28,25 @@ ngpu=                         # GPUs a node; default: all there are; 0 is the CP
 nnodes=1                      # nodes
 nj=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)  # parallel processes on this machine
 seed=                         # instead of the conf's
+tokendir=                     # code books and tokens; default <expdir>/tokens; may be shared by experiments
 train_args=                   # further settings of the conf, "key=value section.key=value"
 
 usage() { sed -n '2,/^usage/{/^usage/q;s/^# \{0,1\}//;/^set /d;p;}' "$0"; }
 
+invocation=./run.sh
+again=  # with --stage, inference and evaluation are done again even where they are complete
 while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
         --*) name=${1#--}; name=${name//-/_}
-             case " stage stop_stage corpus conf upstream ckpt data_root datadir expdir tag test_sets trainer ngpu nnodes nj seed train_args " in
+             case " stage stop_stage corpus conf upstream ckpt data_root datadir expdir tag test_sets trainer ngpu nnodes nj seed tokendir train_args " in
                  *" $name "*) ;;
                  *) echo "run.sh: unknown option $1 (./run.sh --help lists them)" >&2; exit 2 ;;
              esac
              [ $# -ge 2 ] || { echo "run.sh: $1 needs a value" >&2; exit 2; }
-             printf -v "$name" %s "$2"; shift 2 ;;
+             printf -v "$name" %s "$2"
+             case $name in stage) again=yes ;; stop_stage) ;; *) invocation+=" --$name $(printf %q "$2")" ;; esac
+             shift 2 ;;
         *) echo "run.sh: '$1' is not an option (./run.sh --help lists them)" >&2; exit 2 ;;
     esac
 done
@@ -56,6 +61,7 @@ cd "$(dirname "$0")"
 name=$(basename "$conf" .yaml)
 : "${datadir:=data/$corpus}"
 : "${expdir:=exp/${corpus}_$name${upstream:+_$upstream}${tag:+_$tag}}"
+: "${tokendir:=$expdir/tokens}"
 settings=()
 [ -n "$upstream" ] && settings+=(--set "upstream=$upstream")
 [ -n "$ckpt" ] && settings+=(--set "upstream_conf.ckpt=$ckpt")
@@ -87,18 +93,18 @@ if begin 1 "data of $corpus"; then
 fi
 
 if begin 2 "code books"; then
-    run distilmos tokens learn "$datadir/train" --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$expdir/tokens"
-    finish 2 "$expdir/tokens"
+    run distilmos tokens learn "$datadir/train" --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$tokendir"
+    finish 2 "$tokendir"
 fi
 
 if begin 3 "tokens"; then
-    run distilmos tokens extract "$datadir/train" --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$expdir/tokens"
-    finish 3 "$expdir/tokens"
+    run distilmos tokens extract "$datadir/train" --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$tokendir"
+    finish 3 "$tokendir"
 fi
 
 if begin 4 "training of $name"; then
     run distilmos train "$datadir/train" "$datadir/dev" --conf "$conf" ${settings[@]+"${settings[@]}"} \
-        ${seed:+--set "seed=$seed"} --tokens "$expdir/tokens" --expdir "$expdir" ${ngpu:+--ngpu "$ngpu"} --nnodes "$nnodes"
+        ${seed:+--set "seed=$seed"} --tokens "$tokendir" --expdir "$expdir" ${ngpu:+--ngpu "$ngpu"} --nnodes "$nnodes"
     finish 4 "$expdir/model"
 fi
 
@@ -107,7 +113,7 @@ if [ -z "$test_sets" ] && [ -d "$datadir" ]; then
 fi
 if begin 5 "inference"; then
     for set in $test_sets; do
-        run distilmos score "$datadir/$set" --model "$expdir/model" -o "$expdir/$set/scores.jsonl" --resume ||
+        run distilmos score "$datadir/$set" --model "$expdir/model" -o "$expdir/$set/scores.jsonl" $([ "$again" ] || echo --resume) ||
             [ $? -eq 3 ]  # 3: some clips got no score; they are listed, and the evaluation counts them
     done
     finish 5 "$(for set in $test_sets; do printf '%s ' "$expdir/$set/scores.jsonl"; done)"
@@ -115,9 +121,9 @@ fi
 
 if begin 6 "evaluation"; then
     for set in $test_sets; do
-        run distilmos evaluate "$expdir/$set/scores.jsonl" --data "$datadir/$set"
+        run distilmos evaluate "$expdir/$set/scores.jsonl" --data "$datadir/$set" ${again:+--force}
     done
-    run distilmos results "$expdir"
+    run distilmos results "$expdir" --command "$invocation"
     finish 6 "$expdir/RESULTS.md $(for set in $test_sets; do printf '%s ' "$expdir/$set/report.html"; done)"
 fi
 

@@ -19,10 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-corpus_app = typer.Typer(
-    help="Make data directories of a corpus, list the corpora, check a data directory.", no_args_is_help=True
-)
-tokens_app = typer.Typer(help="Code books over an upstream's layers, and the tokens they give.", no_args_is_help=True)
+corpus_app = typer.Typer(help="Corpora and data directories.", no_args_is_help=True)
+tokens_app = typer.Typer(help="Code books of an upstream's layers, and tokens.", no_args_is_help=True)
 upstream_app = typer.Typer(help="The SSL upstreams that can be used.", no_args_is_help=True)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(tokens_app, name="tokens")
@@ -69,7 +67,10 @@ def _options(
 
 @app.command()
 def doctor() -> None:
-    """Print what is installed, what is missing and how to get it, and whether the bundled assets are intact."""
+    """Show what is installed, what is missing, what is broken.
+
+    Exit status 0 if scoring works here, else 1.
+    """
     from distilmos_plugin.doctor import report
 
     text, sound = report()
@@ -105,7 +106,10 @@ def score(
     workers: Annotated[int | None, typer.Option(help="Threads that read audio.")] = None,
     allow_pipes: Annotated[bool, typer.Option("--allow-pipes", help="Run the command pipes of a wav.scp.")] = False,
 ) -> None:
-    """Score speech. Exit status 0: every clip has a score; 3: some have none, and the output says why."""
+    """Score speech: files, folders, data directories.
+
+    Exit status 0 if every clip has a score, 3 if some have none; the output says why.
+    """
     from distilmos_plugin.scoring.run import READERS, score_paths
 
     outcome = score_paths(
@@ -166,18 +170,28 @@ def corpus_check(
 
 @upstream_app.command("list")
 def upstream_list() -> None:
-    """List the upstreams, and what each needs."""
-    from distilmos_plugin.upstreams.resolver import format_upstreams
+    """List the upstreams, what each needs, and how it is batched."""
+    from distilmos_plugin.upstreams.resolver import list_upstreams
 
-    print(format_upstreams())
+    needs = {"nothing": "runs offline", "checkpoint": "needs --ckpt", "network": "downloads"}
+    entries = list_upstreams()
+    width = max(len(entry.name) for entry in entries)
+    for entry in entries:
+        state = f"does not work here: {entry.broken}" if entry.broken else f"{needs[entry.needs]:<13}  {entry.batching}"
+        print(f"{entry.name:<{width}}  {state}")
 
 
 @upstream_app.command("show")
-def upstream_show(name: Annotated[str, typer.Argument(help="Upstream name.")]) -> None:
-    """Describe one upstream."""
-    from distilmos_plugin.upstreams.resolver import show_upstream
+def upstream_show(
+    name: Annotated[str, typer.Argument(help="Upstream name.")],
+    ckpt: Annotated[str | None, typer.Option(help="Its checkpoint, if it needs one.")] = None,
+) -> None:
+    """Describe one upstream; one that needs no network is loaded for it."""
+    from distilmos_plugin.config import UpstreamConfig
+    from distilmos_plugin.upstreams.upstream import show_upstream
 
-    print(show_upstream(name))
+    for fact, value in show_upstream(name, UpstreamConfig(ckpt=ckpt)).items():
+        print(f"{fact:<14} {value}")
 
 
 @tokens_app.command("learn")
@@ -217,7 +231,10 @@ def train(
     nnodes: Annotated[int, typer.Option(help="Nodes.")] = 1,
     settings: Settings = [],  # noqa: B006
 ) -> None:
-    """Train a system; the model directory that scoring needs is written at the end."""
+    """Train a system.
+
+    Training that was cut off goes on; the model directory that scoring needs is written at the end.
+    """
     from distilmos_plugin.training import fit
 
     fit.train(_config(conf, settings), train_data, dev_data, expdir, tokens, ngpu=ngpu, nnodes=nnodes)
@@ -244,7 +261,10 @@ def evaluate(
     system_file: Annotated[Path | None, typer.Option(help="With --system-truth file: lines of system,mean.")] = None,
     force: Force = False,
 ) -> None:
-    """Write metrics.json, plots and report.html of a score file against labels."""
+    """Compare scores with labels: figures, plots, report.
+
+    Writes metrics.json, *.png and report.html.
+    """
     from distilmos_plugin.data.directory import DataDirectory
     from distilmos_plugin.evaluation.evaluate import evaluate_once
     from distilmos_plugin.evaluation.tables import evaluation_table
@@ -271,7 +291,10 @@ def compare(
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
-    """Compare two models by paired bootstrap: differences with intervals and p-values."""
+    """Compare two models on the same clips.
+
+    Differences of every figure with 95 % intervals and p-values, by paired bootstrap.
+    """
     from distilmos_plugin.data.directory import DataDirectory
     from distilmos_plugin.evaluation.compare import compare as compare_scores
     from distilmos_plugin.evaluation.tables import comparison_table
@@ -292,7 +315,7 @@ def report(
         str | None, typer.Option(help="System: the first group of this regular expression in the key.")
     ] = None,
 ) -> None:
-    """Write a report of scores alone, or against labels with --data; one file that opens offline."""
+    """Write an HTML report of scores, with or without labels."""
     from distilmos_plugin.data.directory import DataDirectory
     from distilmos_plugin.evaluation.report import write_report
 
@@ -304,7 +327,7 @@ def results(
     expdir: Annotated[Path, typer.Argument(help="Experiment directory.")],
     command: Annotated[str | None, typer.Option(help="The command line that made it, to be quoted.")] = None,
 ) -> None:
-    """Write RESULTS.md of an experiment from the metrics of its test sets."""
+    """Write RESULTS.md of an experiment."""
     from distilmos_plugin.evaluation.results import write_results
 
     write_results(expdir, command)
@@ -312,7 +335,7 @@ def results(
 
 @app.command()
 def release(expdir: Annotated[Path, typer.Argument(help="Experiment directory.")]) -> None:
-    """Complete the model card of an experiment's model with the measured figures, and check the model."""
+    """Put the measured figures into a model's card."""
     from distilmos_plugin.scoring.publish import publish
 
     publish(expdir)
