@@ -41,7 +41,7 @@ def locate(name: str | os.PathLike) -> Path:
 def load(name: str | os.PathLike, device: str = "auto", precision: str = "fp32") -> Predictor:
     """Load a model by its name; see :func:`distilmos_plugin.load`."""
     model, config, release = load_release(locate(name))
-    return Predictor(model, config, release.name, release.digest, device, precision)
+    return Predictor(model, config, release.name, release.digest, device, precision, release.about)
 
 
 @functools.lru_cache(maxsize=2)

@@ -220,38 +220,40 @@ class ScoreWriter:
 
     Args:
         path: the score file.
-        resume: go on from ``<path>.part`` or, where there is none, from ``path``; else start anew.
-        signature: what makes the scores of this run; a run that goes on from scores of another is refused.
+        resume: keep the scores of ``<path>.part`` or, where there is none, of ``path``, as far as they still hold: made
+            with ``signature``, of audio files that have not been written to since. Else start anew.
+        signature: what makes the scores of this run; None keeps earlier scores whatever made them.
         format: ``jsonl``, ``csv``, ``tsv``; None goes by the ending of ``path``.
 
     Attributes:
-        earlier: scores of the run that this one goes on from.
-        done: keys that have a line already.
+        earlier: the scores that are kept.
+        outdated: how many are not.
+        done: keys that have a score.
         part: where the scores are until the file is whole.
 
     Raises:
-        DataError: on resume, if the old file is damaged before its last line or has another signature.
+        DataError: on resume, if the old file is damaged before its last line.
     """
 
-    def __init__(self, path: str | os.PathLike, resume: bool = False, signature: str | None = None, format: str | None = None):
+    def __init__(
+        self, path: str | os.PathLike, resume: bool = False, signature: str | None = None, format: str | None = None
+    ) -> None:
         self.path = Path(path)
         self.part = self.path.with_name(self.path.name + ".part")
         self.format = file_format(path, format)
-        self.done: set[str] = set()
-        self._file: IO[bytes] | None = None
         self.earlier: list[Score] = []
-        self._continues = resume and self.part.exists()
-        if self._continues:
+        self.outdated = 0
+        self._file: IO[bytes] | None = None
+        self._appends = resume and self.part.exists()
+        if self._appends:
             _cut_torn_line(self.part)
-            self.earlier = read_scores(self.part)
-        elif resume and self.path.exists():
-            self.earlier = read_scores(self.path, self.format)
-        other = {score.signature for score in self.earlier} - {signature}
-        if signature is not None and other:
-            old = self.part if self._continues else self.path
-            raise DataError(
-                f"{old} holds scores of {some(sorted(other), 1)}, not of {signature}; name another output or do not resume"
-            )
+        if resume and (self._appends or self.path.exists()):
+            old = self.part if self._appends else self.path
+            found = read_scores(old, "jsonl" if self._appends else self.format)
+            written = old.stat().st_mtime
+            self.earlier = [score for score in found if _still_holds(score, signature, written)]
+            self.outdated = len(found) - len(self.earlier)
+            self._appends = self._appends and not self.outdated
         self.done = {score.key for score in self.earlier}
 
     def __enter__(self) -> ScoreWriter:
@@ -267,7 +269,7 @@ class ScoreWriter:
 
     def _open(self) -> IO[bytes]:
         if self._file is None:
-            if not self._continues:
+            if not self._appends:
                 with atomic_write(self.part, "wb") as file:
                     file.writelines(map(to_line, self.earlier))
             self._file = open(self.part, "ab")  # noqa: SIM115  closed in __exit__
@@ -278,7 +280,7 @@ class ScoreWriter:
             if self._file is not None:
                 self._file.close()
             return
-        if self._file is None and not self._continues and self.earlier:
+        if self._file is None and not self._appends and self.earlier and not self.outdated:
             return  # resumed from a complete file that lacked nothing
         file = self._open()
         os.fsync(file.fileno())
@@ -290,6 +292,16 @@ class ScoreWriter:
                 table.reconfigure(errors="surrogateescape")  # type: ignore[attr-defined]
                 write_table(table, read_scores(self.part), DELIMITERS[self.format])
             self.part.unlink()
+
+
+def _still_holds(score: Score, signature: str | None, written: float) -> bool:
+    """Tell whether a score is what this run would give; ``written`` is when it was written, or later."""
+    if signature is not None and score.signature != signature:
+        return False
+    try:
+        return score.path is None or os.stat(score.path).st_mtime <= written
+    except (OSError, ValueError):  # gone, or no file's name: an archive entry, a pipe
+        return True
 
 
 def _cut_torn_line(path: Path) -> None:

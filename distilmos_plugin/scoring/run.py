@@ -106,7 +106,7 @@ def score_paths(
         model: name or directory of the model.
         output: score file; None prints a table, or with ``format`` what the file would hold.
         format: ``jsonl``, ``csv``, ``tsv``; None goes by the ending of ``output``.
-        resume: keep what ``output``, or the ``.part`` of a run that was cut off, has already.
+        resume: keep what ``output``, or the ``.part`` of a run that was cut off, has already (:class:`ScoreWriter`).
         frames: also give scores over time (JSON lines only).
         summary: print mean, standard deviation, median and percentiles at the end.
         system_from: also by system, the first group of this regular expression in the key (implies ``summary``).
@@ -129,6 +129,7 @@ def score_paths(
     summarize([], system_from)  # a wrong expression is known before the work, not after it
     clips = collect(paths, allow_pipes)
     predictor = load(model, device, precision)
+    say(f"model {predictor.name}@{predictor.digest}" + (f": {predictor.about}" if predictor.about else ""))
     options = {"batch_seconds": batch_seconds, "workers": workers, "frames": frames, "allow_pipes": allow_pipes}
     outcome = Outcome()
     if output is None:
@@ -160,6 +161,8 @@ def _write(
 ):
     with ScoreWriter(output, resume, predictor.signature, kind) as writer:
         outcome.resumed = len(writer.earlier)
+        if writer.outdated:
+            say(f"{writer.outdated} scores of {output} are of another model or of files that have changed: scored again")
         outcome.status.update(score.status for score in writer.earlier)
         clips = [clip for clip in clips if clip.key not in writer.done]
         try:

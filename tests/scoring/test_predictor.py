@@ -112,6 +112,22 @@ def test_results_come_in_order_and_the_source_is_read_only_a_little_ahead(predic
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("distilmos-read")]
 
 
+def test_little_of_what_the_model_computes_is_padding(model, config):
+    batches = []
+
+    class Recorder(Predictor):
+        def predict(self, waveforms, frames=False):
+            batches.append([len(waveform) for waveform in waveforms])
+            return super().predict(waveforms, frames)
+
+    lengths = np.random.default_rng(0).uniform(0.5, 8.0, 60)
+    scores = list(Recorder(model, config).score_many([speech(seconds)[: round(seconds * RATE)] for seconds in lengths], RATE))
+    assert [score.duration for score in scores] == pytest.approx(lengths, abs=1 / RATE)
+    padded = sum(max(batch) * len(batch) for batch in batches)
+    assert sum(map(sum, batches)) > 0.85 * padded
+    assert len(batches) < 30  # batches all the same: 60 clips in 25 s each, of like length
+
+
 def test_threads_share_a_predictor(predictor, clips, alone):
     found = {}
 

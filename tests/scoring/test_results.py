@@ -1,6 +1,7 @@
 """Score files: whole or resumable, each key once."""
 
 import json
+import os
 
 import pytest
 
@@ -139,10 +140,27 @@ def test_an_error_leaves_what_was_scored_for_a_resume(tmp_path):
     assert ScoreWriter(tmp_path / "scores.csv", resume=True).done == {"a"}
 
 
-def test_resume_refuses_scores_of_another_model(tmp_path):
-    (tmp_path / "scores.jsonl").write_bytes(to_line(good("a", signature="distilmos|model:other@1")))
-    with pytest.raises(DataError, match=r"scores\.jsonl holds scores of distilmos\|model:other@1, not of"):
-        ScoreWriter(tmp_path / "scores.jsonl", resume=True, signature=SIGNATURE)
+@pytest.mark.parametrize("part", ["", ".part"])
+def test_resume_keeps_no_score_of_another_model(tmp_path, part):
+    output = tmp_path / "scores.jsonl"
+    (tmp_path / f"scores.jsonl{part}").write_bytes(
+        to_line(good("a", signature="distilmos|model:other@1")) + to_line(good("b"))
+    )
+    with ScoreWriter(output, resume=True, signature=SIGNATURE) as writer:
+        assert (writer.done, writer.outdated) == ({"b"}, 1)
+        writer.write([good("a", 4.0)])
+    assert {score.key: score.mos for score in read_scores(output)} == {"b": 3.0, "a": 4.0}
+    assert os.listdir(tmp_path) == ["scores.jsonl"]
+
+
+def test_resume_keeps_no_score_of_a_file_that_has_changed_since(tmp_path):
+    scores = [good(name, path=str(tmp_path / f"{name}.wav")) for name in ("new", "old", "gone")]
+    (tmp_path / "scores.jsonl").write_bytes(b"".join(map(to_line, scores)))
+    written = (tmp_path / "scores.jsonl").stat().st_mtime
+    for name, age in (("new", -10), ("old", 10)):
+        (tmp_path / f"{name}.wav").touch()
+        os.utime(tmp_path / f"{name}.wav", (written - age, written - age))
+    assert ScoreWriter(tmp_path / "scores.jsonl", resume=True, signature=SIGNATURE).done == {"old", "gone"}
 
 
 @pytest.mark.parametrize(

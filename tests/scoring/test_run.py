@@ -51,6 +51,8 @@ def test_all_scored_is_exit_code_0_and_the_count_is_on_the_last_line(folder, rel
     assert [os.path.basename(score.key) for score in scores] == sorted(os.listdir(folder))
     printed = capsys.readouterr()
     assert printed.out == ""
+    assert "model small_distilmos@" in printed.err
+    assert ": Random weights, for tests." in printed.err
     last = printed.err.splitlines()[-1]
     assert last.startswith("5 of 5 clips scored; 5.5 s of audio in ")
     assert last.endswith(f" x real time; {tmp_path / 'scores.jsonl'}")
