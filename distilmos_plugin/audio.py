@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Audio", "AudioProblem", "AudioReader", "Length", "as_audio", "open_audio", "probe", "read_audio"]
 
-RESAMPLER = "VHQ"  # soxr's very high quality: 28 bits, stop band below -170 dB
+RESAMPLER = "VHQ"  # soxr's very high quality: 28 bits, that is about 169 dB down in the stop band
 RESAMPLER_REACH = 400  # samples of the lower rate; twice what soxr VHQ looks at on either side
 CLIP_LEVEL = 0.97  # of full scale; the largest code of mu-law is 0.98, of A-law 0.984, of 8 bits 0.992
 CLIP_RUN = 3  # equal samples in a row at or above CLIP_LEVEL: a flat top; the peak of a whole wave is one or two

@@ -49,7 +49,8 @@ class LengthBatches(Sampler[list[int]]):
 
     Clips of like length share a batch; which ones, and the order of the batches, are drawn anew each epoch from a private
     generator seeded by ``(seed, epoch)``. Every clip comes exactly once an epoch. The number of batches is the same in
-    every epoch and on every rank, and the batches that ranks take at the same time are of like length.
+    every epoch and on every rank, and the batches that ranks take at the same time are of like length. Where the bounds
+    leave one clip a batch and their number does not come out even among the ranks, the shortest clips share a batch.
 
     Args:
         seconds: duration of each clip, as cropped.
@@ -105,7 +106,11 @@ class LengthBatches(Sampler[list[int]]):
         ranked = np.sort(self._seconds)[::-1]
         worst = np.minimum(ranked * (1.0 + JITTER) / (1.0 - JITTER), ranked[0])
         sizes = [len(batch) for batch in pack(worst.tolist(), batch_seconds, batch_size, max_padding=1.0)]
-        while len(sizes) % self._num_replicas:
+        ranks = self._num_replicas
+        even = -(-len(sizes) // ranks) * ranks
+        while even <= len(ranked) and len(sizes) < even:
             largest = int(np.argmax(sizes))
             sizes[largest : largest + 1] = [sizes[largest] - sizes[largest] // 2, sizes[largest] // 2]
+        while len(sizes) % ranks:  # single clips, nearly: the shortest two together are no longer than many a batch
+            sizes[-2:] = [sum(sizes[-2:])]
         return sizes
