@@ -199,8 +199,10 @@ def read_system_means(path: str | Path) -> dict[str, float]:
     """
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot read the system means: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the system means: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: cannot read the system means: not UTF-8 text") from None
     means: dict[str, float] = {}
     for number, line in enumerate(lines, start=1):
         columns = [column.strip() for column in (line.split(",") if "," in line else line.split())]
