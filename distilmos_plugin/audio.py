@@ -193,7 +193,7 @@ class AudioReader:
         meeting = max(0, start * native_step // step - margin) // native_step
         end = min(self._sound.frames, math.ceil(stop * native_step / step) + margin)
         blocks = self._sound.blocks(meeting * native_step, end)
-        mono = [block.mean(axis=1, dtype=np.float32) for block in blocks]
+        mono = [_mean_of_channels(block) for block in blocks]
         offset = meeting * step
         return self._resample(np.concatenate(mono))[start - offset : stop - offset]
 
@@ -214,6 +214,10 @@ class AudioReader:
         return tuple(flag for flag in FLAGS if flag in flags)
 
 
+def _mean_of_channels(block: np.ndarray) -> np.ndarray:
+    return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+
+
 class _Levels:
     """Level statistics of a sound, block by block."""
 
@@ -225,7 +229,7 @@ class _Levels:
 
     def add(self, block: np.ndarray) -> np.ndarray:
         """Take a block ``[time, channels]``; return its mean over channels ``[time]``, float32."""
-        peak = float(np.abs(block).max(initial=0.0))
+        peak = max(float(block.max(initial=0.0)), -float(block.min(initial=0.0)))  # NaN if there is one in either
         if not math.isfinite(peak):
             position = self.count + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
             raise AudioProblem("non_finite", f"{self.name}: NaN or infinite samples, the first at sample {position}")
@@ -237,7 +241,7 @@ class _Levels:
             )
         self._clipped = self._clipped or self._has_flat_top(block, peak)
         self._tail = block[-(CLIP_RUN - 1) :]
-        mono = block.mean(axis=1, dtype=np.float32)
+        mono = _mean_of_channels(block)
         exact = mono.astype(np.float64)
         self.count += len(mono)
         self._sum += float(exact.sum())
