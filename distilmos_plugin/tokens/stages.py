@@ -1,0 +1,130 @@
+"""Stages 2 and 3 of the recipe: code books and tokens, made only if they are missing or out of date."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distilmos_plugin.config import Config
+from distilmos_plugin.data.directory import DataDirectory
+from distilmos_plugin.errors import TokenError
+from distilmos_plugin.files import file_digest, fingerprint, stamp_is_current, write_stamp
+from distilmos_plugin.progress import say
+from distilmos_plugin.upstreams.resolver import ASSETS, TINY
+
+if TYPE_CHECKING:
+    from distilmos_plugin.tokens.codebook import CodeBook
+    from distilmos_plugin.tokens.extract import Tokens
+    from distilmos_plugin.upstreams.upstream import Upstream
+
+CODEBOOK = "codebook"  # folder of the code book, beside the tokens
+
+
+def learn_stage(config: Config, data: str | Path, output: str | Path, *, allow_pipes: bool = False) -> None:
+    """Learn the code books of an experiment into ``<output>/codebook/``; stage 2.
+
+    Args:
+        config: of the experiment. Without a token loss there is nothing to do.
+        data: data directory.
+        output: folder of the tokens.
+        allow_pipes: run ``command |`` entries of ``wav.scp``.
+    """
+    if _unused(config):
+        return
+    directory, folder = DataDirectory.read(data, allow_pipes), Path(output) / CODEBOOK
+    inputs = {"upstream": _upstream(config), "tokens": dataclasses.asdict(config.token_conf), "data": _clips(directory)}
+    if stamp_is_current(folder, inputs):
+        say(f"{folder}: complete and current")
+        return
+    from distilmos_plugin.tokens.learn import learn
+
+    learn(_load(config), directory, config.token_conf, folder, allow_pipes=allow_pipes)
+    write_stamp(folder, inputs)
+    say(f"{folder}: done")
+
+
+def extract_stage(config: Config, data: str | Path, output: str | Path, *, allow_pipes: bool = False) -> None:
+    """Extract the tokens of a data directory into ``output``, with the code book that :func:`learn_stage` put there; stage 3.
+
+    Raises:
+        TokenError: if the code book is missing, or was made with another upstream or other settings.
+    """
+    if _unused(config):
+        return
+    from distilmos_plugin.tokens.codebook import FILE, CodeBook
+
+    directory, folder, path = DataDirectory.read(data, allow_pipes), Path(output), Path(output) / CODEBOOK / FILE
+    codebook = CodeBook.load(path)
+    inputs = {"codebook": codebook.digest, "upstream": _upstream(config), "data": _clips(directory)}
+    wanted, conf = config.token_conf, codebook
+    if (wanted.clusters, wanted.layers or conf.layers) != (conf.clusters, conf.layers):
+        raise TokenError(
+            f"{path}: {conf.clusters} clusters of layers {', '.join(map(str, conf.layers))}, but token_conf asks for "
+            f"{wanted.clusters} clusters of {wanted.layers or 'all layers'}; learn it again (run.sh stage 2)"
+        )
+    if stamp_is_current(folder, inputs):
+        say(f"{folder}: complete and current")
+        return
+    from distilmos_plugin.tokens.extract import extract
+
+    index = extract(_load(config), codebook, directory, folder, allow_pipes=allow_pipes)
+    write_stamp(folder, inputs)
+    say(f"{index}: done")
+
+
+def load_tokens(folder: str | Path, upstream: Upstream) -> tuple[CodeBook, Tokens]:
+    """Open the outputs of both stages for training.
+
+    Args:
+        folder: of the tokens.
+        upstream: that is about to be trained on them, as it was loaded.
+
+    Returns:
+        the code book, and key -> tokens ``[frames, layers]``.
+
+    Raises:
+        TokenError: if either is missing, or they do not belong together or to the upstream.
+    """
+    from distilmos_plugin.tokens.codebook import FILE, CodeBook
+    from distilmos_plugin.tokens.extract import read_tokens
+
+    path = Path(folder) / CODEBOOK / FILE
+    codebook = CodeBook.load(path)
+    codebook.check_upstream(upstream)
+    tokens = read_tokens(folder)
+    if tokens.codebook != codebook.digest:
+        raise TokenError(f"{folder}: the tokens are not of the code book {path}; extract them again (run.sh stage 3)")
+    return codebook, tokens
+
+
+def _unused(config: Config) -> bool:
+    if config.loss_conf.token_weight == 0:
+        say("no tokens are needed: loss_conf: token_weight is 0")
+    return config.loss_conf.token_weight == 0
+
+
+def _load(config: Config) -> Upstream:
+    """Load the upstream as it was pre-trained, up to the last layer that gets a code book."""
+    from distilmos_plugin.upstreams.upstream import load_upstream
+
+    layers = config.token_conf.layers
+    last = max(layers, default=None) if layers else config.upstream_conf.num_layers
+    conf = dataclasses.replace(config.upstream_conf, trainable=False, gradient_checkpointing=False, num_layers=last)
+    return load_upstream(config.upstream, conf)
+
+
+def _upstream(config: Config) -> dict[str, Any]:
+    """Return what tells one upstream from another without loading it."""
+    path = ASSETS / "tiny.pt" if config.upstream == TINY else Path(config.upstream_conf.ckpt or "")
+    files = sorted(path.glob("*")) if path.is_dir() and config.upstream_conf.ckpt else [path]
+    return {
+        "name": config.upstream,
+        "ckpt": config.upstream_conf.ckpt,
+        "files": {file.name: file_digest(file) for file in files if file.is_file()},
+        "num_layers": config.upstream_conf.num_layers,
+    }
+
+
+def _clips(directory: DataDirectory) -> str:
+    return fingerprint([directory.wav, directory.num_samples, directory.rates])
