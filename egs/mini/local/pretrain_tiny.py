@@ -3,9 +3,10 @@
     python egs/mini/local/pretrain_tiny.py --work exp/tiny --output tiny.pt --minutes 50 \
         --prompts /usr/share/asterisk/sounds --speech recordings/ --noise noises/
 
-Two iterations of masked prediction: of k-means codes of MFCC, then of codes of the network's own middle layer. See README.md
-in this folder for the data. The wall time is a budget: the learning rate follows the time that has passed, and a killed run
-goes on where its last checkpoint was. ``--steps`` makes the same updates again, whatever the machine's speed.
+A warm-up of the convolutions, then two iterations of masked prediction: of k-means codes of MFCC, and of codes of the
+network's own middle layer. See README.md in this folder for the data. The wall time is a budget: the learning rate follows
+the time that has passed, and a killed run goes on where its last checkpoint was. ``--steps`` makes the same updates again,
+whatever the machine's speed.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ from distilmos_plugin.progress import say
 
 CLIP_SECONDS, BATCH = 3.2, 10
 SHARES = {"espeak-ng": 0.45, "prompts": 0.25, "recordings": 0.3}  # of the clips, by source
-CODES = (100, 200)  # of iteration 1 and 2; HuBERT takes 100 and 500
+CODES = (100, 100, 200)  # of the iterations; HuBERT takes 100 and 500
 TARGET_LAYER = 3  # of iteration 1, the middle one of 5, gives the codes of iteration 2
-FIRST_ITERATION = 0.35  # of the time
+TIME_SHARES = (0.12, 0.33, 0.55)  # warm-up of the convolutions, iteration 1, iteration 2
 PEAK_RATE, WARM_UP, LAST_RATE = 1.5e-3, 0.04, 0.02  # AdamW; share of the iteration; share of the peak
 WEIGHT_DECAY, BETAS, MAX_NORM = 0.01, (0.9, 0.98), 5.0
-KMEANS_BATCHES = 60  # some 95,000 frames
+KMEANS_BATCHES = 99  # first number of their random keys; 0, 1 and 2 are the iterations
 REPORT_SECONDS, SAVE_SECONDS, EXPORT_SECONDS = 15.0, 120.0, 300.0
 
 
@@ -46,14 +47,15 @@ def parse_arguments() -> argparse.Namespace:
         "--work", type=Path, required=True, help="folder of the streams and checkpoints; a second call resumes"
     )
     parser.add_argument("--output", type=Path, required=True, help="the upstream, written now and then and at the end")
+    parser.add_argument("--minutes", type=float, default=50.0, help="wall time of the training, without preparing the speech")
     parser.add_argument(
-        "--minutes", type=float, default=50.0, help="wall time of both iterations, without preparing the speech"
+        "--steps", type=int, nargs=3, help="updates of the warm-up and of both iterations, instead of --minutes"
     )
-    parser.add_argument("--steps", type=int, nargs=2, help="updates of both iterations instead of --minutes")
     parser.add_argument("--synthetic-hours", type=float, default=10.0, help="espeak-ng speech to make")
     parser.add_argument("--prompts", type=Path, help="folder of Debian's asterisk-core-sounds-*-g722")
     parser.add_argument("--speech", type=Path, action="append", help="folder of recorded speech; may be repeated")
     parser.add_argument("--noise", type=Path, action="append", help="folder of recorded noise; may be repeated")
+    parser.add_argument("--frames", type=int, default=95000, help="that k-means is fitted on")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     return parser.parse_args()
@@ -78,37 +80,50 @@ class Teacher:
         """[batch, time] -> int64 [batch, frames]."""
         return tiny_model.nearest_code((self.features(waveforms) - self.mean) / self.scale, self.centroids)
 
+    def state(self) -> dict:
+        """Return what :meth:`of_state` builds the teacher from."""
+        weights = self.model.state_dict() if self.model else None
+        return {"centroids": self.centroids, "mean": self.mean, "scale": self.scale, "weights": weights}
+
+    @classmethod
+    def of_state(cls, state: dict, seed: int) -> Teacher:
+        model = None
+        if state["weights"]:
+            model = tiny_model.build_wavlm(seed).eval().requires_grad_(False)
+            model.load_state_dict(state["weights"])
+        return cls(state["centroids"], state["mean"], state["scale"], model)
+
     @classmethod
     @torch.no_grad()
-    def fit(cls, model: torch.nn.Module | None, clips: tiny_degrade.Clips, codes: int, seed: int) -> Teacher:
+    def fit(cls, model: torch.nn.Module | None, clips: tiny_degrade.Clips, codes: int, options: argparse.Namespace) -> Teacher:
         """Fit the centroids on the audio that targets come from, clean and degraded."""
         teacher = cls(torch.empty(0), torch.empty(0), torch.empty(0), model)
-        frames = [
-            teacher.features(torch.from_numpy(clips.batch(99, number)[1])).flatten(0, 1) for number in range(KMEANS_BATCHES)
-        ]
+        frames: list[Tensor] = []
+        while sum(map(len, frames)) < options.frames:
+            audio = torch.from_numpy(clips.batch(KMEANS_BATCHES, len(frames))[1])
+            frames.append(teacher.features(audio).flatten(0, 1))
         weights = None if model else torch.tensor(tiny_model.MFCC_WEIGHTS).repeat_interleave(tiny_model.NUM_CEPSTRA)
-        teacher.centroids, teacher.mean, teacher.scale = tiny_model.fit_kmeans(torch.cat(frames), codes, seed, weights)
+        teacher.centroids, teacher.mean, teacher.scale = tiny_model.fit_kmeans(torch.cat(frames), codes, options.seed, weights)
         say(f"{codes} codes of {sum(map(len, frames)):,} frames")
         return teacher
 
 
 class Iteration:
-    """One of the two rounds of masked prediction, with its optimiser and its place in the schedule."""
+    """A round of training with its optimiser and its place in the schedule: 0 the convolutions alone, 1 and 2 everything."""
 
-    def __init__(self, number: int, wavlm: torch.nn.Module, teacher: Teacher, options: argparse.Namespace) -> None:
+    def __init__(self, number: int, wavlm: torch.nn.Module, teacher: Teacher | None, options: argparse.Namespace) -> None:
         self.number, self.teacher = number, teacher
         self.step, self.elapsed = 0, 0.0
         torch.manual_seed(options.seed + number)
-        self.network = tiny_model.MaskedPrediction(wavlm, CODES[number - 1])
+        self.network = tiny_model.MaskedPrediction(wavlm, CODES[number])
         self.replicas = [self.network]
         for _ in range(options.threads - 1):
-            replica = tiny_model.MaskedPrediction(tiny_model.build_wavlm(options.seed), CODES[number - 1])
+            replica = tiny_model.MaskedPrediction(tiny_model.build_wavlm(options.seed), CODES[number])
             tiny_model.share_parameters(self.network, replica)
             self.replicas.append(replica)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), PEAK_RATE, BETAS, weight_decay=WEIGHT_DECAY)
-        share = FIRST_ITERATION if number == 1 else 1 - FIRST_ITERATION
-        self.seconds = options.minutes * 60 * share
-        self.steps = options.steps[number - 1] if options.steps else None
+        self.seconds = options.minutes * 60 * TIME_SHARES[number]
+        self.steps = options.steps[number] if options.steps else None
 
     def __str__(self) -> str:
         return f"iteration {self.number}: {100 * self.done:.1f} %, step {self.step}, rate {self.rate():.1e}"
@@ -136,7 +151,7 @@ class Iteration:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
         for parameter, *shares in zip(self.network.parameters(), *gradients, strict=True):
-            parameter.grad = sum(shares) / len(shares)
+            parameter.grad = None if shares[0] is None else sum(shares) / len(shares)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_NORM)
         self.optimiser.step()
         self.step += 1
@@ -145,8 +160,11 @@ class Iteration:
     def _part(self, part: tuple[tiny_model.MaskedPrediction, Tensor, Tensor, Tensor]) -> tuple[float, float, list[Tensor]]:
         replica, inputs, sources, mask = part
         torch.set_num_threads(1)  # of this thread
-        loss, hit = replica(inputs, self.teacher.codes(sources), mask)
-        return loss.item(), hit.item(), torch.autograd.grad(loss, list(replica.parameters()))
+        if self.teacher is None:
+            loss, hit = replica.spectrum_loss(tiny_model.front(replica.wavlm, inputs), inputs), torch.zeros(())
+        else:
+            loss, hit = replica(inputs, self.teacher.codes(sources), mask)
+        return loss.item(), hit.item(), torch.autograd.grad(loss, list(replica.parameters()), allow_unused=True)
 
     def save(self, path: Path) -> None:
         """Write everything that is needed to go on."""
@@ -156,8 +174,7 @@ class Iteration:
             "elapsed": self.elapsed,
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "teacher": {name: getattr(self.teacher, name) for name in ("centroids", "mean", "scale")},
-            "teacher_model": self.teacher.model.state_dict() if self.teacher.model else None,
+            "teacher": self.teacher.state() if self.teacher else None,
         }
         with atomic_write(path, "wb") as file:
             torch.save(state, file)
@@ -166,10 +183,7 @@ class Iteration:
     def load(cls, path: Path, options: argparse.Namespace) -> Iteration:
         """Read what :meth:`save` wrote."""
         state = torch.load(path, weights_only=True)
-        teacher = Teacher(**state["teacher"])
-        if state["teacher_model"]:
-            teacher.model = tiny_model.build_wavlm(options.seed).eval()
-            teacher.model.load_state_dict(state["teacher_model"])
+        teacher = Teacher.of_state(state["teacher"], options.seed) if state["teacher"] else None
         iteration = cls(state["number"], tiny_model.build_wavlm(options.seed), teacher, options)
         iteration.network.load_state_dict(state["network"])
         iteration.optimiser.load_state_dict(state["optimiser"])
@@ -226,19 +240,25 @@ def main() -> None:
     checkpoint = options.work / "checkpoint.pt"
     if checkpoint.exists():
         iteration = Iteration.load(checkpoint, options)
-        say(f"going on in iteration {iteration.number} at step {iteration.step}")
+        say(f"going on: {iteration}")
     else:
         wavlm = tiny_model.build_wavlm(options.seed)
         say(f"{sum(value.numel() for value in wavlm.parameters()):,} parameters")
-        iteration = Iteration(1, wavlm, Teacher.fit(None, clips, CODES[0], options.seed), options)
-    if iteration.number == 1:
-        run(iteration, clips, checkpoint, options.output)
-        # The network goes on from its own weights: a new start, as in HuBERT, would need a third of the time again.
-        frozen = tiny_model.build_wavlm(options.seed).eval().requires_grad_(False)
-        frozen.load_state_dict(iteration.network.wavlm.state_dict())
-        teacher = Teacher.fit(frozen, clips, CODES[1], options.seed)
-        iteration = Iteration(2, iteration.network.wavlm, teacher, options)
+        iteration = Iteration(0, wavlm, None, options)
     run(iteration, clips, checkpoint, options.output)
+    while iteration.number < 2:
+        iteration = following(iteration, clips, options)
+        run(iteration, clips, checkpoint, options.output)
+
+
+def following(iteration: Iteration, clips: tiny_degrade.Clips, options: argparse.Namespace) -> Iteration:
+    """Return the next iteration. The network goes on from its weights: a new start, as in HuBERT, would take too long."""
+    number, wavlm = iteration.number + 1, iteration.network.wavlm
+    frozen = None
+    if number == 2:
+        frozen = tiny_model.build_wavlm(options.seed).eval().requires_grad_(False)
+        frozen.load_state_dict(wavlm.state_dict())
+    return Iteration(number, wavlm, Teacher.fit(frozen, clips, CODES[number], options), options)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ NUM_MELS, NUM_CEPSTRA, FFT_SIZE = 40, 13, 512
 MASK_SHARE, MASK_SPAN = 0.65, 6
 MFCC_WEIGHTS = (1.0, 0.5, 0.25)  # of the standardised coefficients, first and second differences in the distance of k-means
 VISIBLE_WEIGHT = 0.2  # of the loss on frames that are not hidden
+SPECTRUM_WEIGHT = 0.3  # of the squared error of the log-mel spectrum, beside the loss of the codes
+LOG_MEL_SCALE = 3.0  # about the standard deviation of a speech clip's log-mel spectrum
 
 # Narrow early layers keep the cost of the convolutions, which run at up to 3.2 kHz, below that of the transformer.
 ARCHITECTURE = {
@@ -101,7 +103,10 @@ def all_hidden_states(model: nn.Module, waveforms: Tensor) -> list[Tensor]:
 
 
 class MaskedPrediction(nn.Module):
-    """WavLM with a linear classifier of codes.
+    """WavLM with a linear classifier of codes on its output and a linear image of the spectrum on its convolutions.
+
+    The spectrum is that of the input itself, with all its degradations. It teaches the convolutions what raw samples hold in a
+    few minutes, where masked prediction alone would need hours, and keeps what MOS prediction needs to hear.
 
     Args:
         model: a WavLM.
@@ -112,6 +117,11 @@ class MaskedPrediction(nn.Module):
         super().__init__()
         self.wavlm = model
         self.classifier = nn.Linear(DIM, codes)
+        self.spectrum = nn.Linear(DIM, NUM_MELS)
+
+    def spectrum_loss(self, states: Tensor, waveforms: Tensor) -> Tensor:
+        """Mean squared error of the log-mel spectrum, from the output of :func:`front`."""
+        return F.mse_loss(self.spectrum(states), log_mel(waveforms) / LOG_MEL_SCALE)
 
     def forward(self, waveforms: Tensor, targets: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return (loss, accuracy on hidden frames).
@@ -122,12 +132,13 @@ class MaskedPrediction(nn.Module):
             mask: bool [batch, frames], True where a frame is hidden.
         """
         states = front(self.wavlm, waveforms)
+        spectrum_loss = self.spectrum_loss(states, waveforms)
         states = torch.where(mask.unsqueeze(-1), self.wavlm.mask_emb, states)
         logits = self.classifier(self.wavlm.encoder(states)[0])
         loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
         weights = torch.where(mask, 1.0, VISIBLE_WEIGHT)
         hit = (logits.argmax(-1) == targets)[mask].float().mean()
-        return (loss * weights).sum() / weights.sum(), hit
+        return (loss * weights).sum() / weights.sum() + SPECTRUM_WEIGHT * spectrum_loss, hit
 
 
 def share_parameters(source: nn.Module, target: nn.Module) -> None:
@@ -147,16 +158,21 @@ def span_mask(batch: int, frames: int, rng: np.random.Generator) -> Tensor:
     return torch.from_numpy(mask)
 
 
-def mfcc(waveforms: Tensor) -> Tensor:
-    """Return MFCC with first and second differences, [batch, time] -> [batch, frames, 39], one frame per frame of the network.
+def log_mel(waveforms: Tensor) -> Tensor:
+    """Return log mel energies, [batch, time] -> [batch, frames, 40], one frame per frame of the network.
 
-    25 ms Hann windows every 20 ms, 40 triangular mel filters from 40 Hz to 8 kHz. The mean of c0 over the clip is taken away,
-    because the GroupNorm of the network hides the level.
+    25 ms Hann windows every 20 ms, triangular filters from 40 Hz to 8 kHz. The mean over the clip is taken away, because the
+    GroupNorm of the network hides the level.
     """
     power = torch.fft.rfft(waveforms.unfold(1, WINDOW, HOP) * torch.hann_window(WINDOW), FFT_SIZE).abs().square()
     floor = power.mean(dim=(1, 2), keepdim=True) * 1e-6 + 1e-10
-    cepstra = torch.log(power @ _MEL_FILTERS + floor) @ _DCT
-    cepstra[..., 0] -= cepstra[..., 0].mean(dim=1, keepdim=True)
+    energies = torch.log(power @ _MEL_FILTERS + floor)
+    return energies - energies.mean(dim=(1, 2), keepdim=True)
+
+
+def mfcc(waveforms: Tensor) -> Tensor:
+    """Return MFCC with first and second differences, [batch, time] -> [batch, frames, 39]."""
+    cepstra = log_mel(waveforms) @ _DCT
     first = _difference(cepstra)
     return torch.cat([cepstra, 2 * first, 2 * _difference(first)], dim=-1)
 
