@@ -71,11 +71,15 @@ class Checkpoints:
         directory: the folder.
         model: whose trained parameters and buffers are kept.
         optimiser: whose state is kept.
+        upstream: digest of the upstream that training began with; its frozen weights are not in the checkpoints.
         interval: seconds after which a checkpoint within an epoch is due.
     """
 
-    def __init__(self, directory: Path, model: nn.Module, optimiser: torch.optim.Optimizer, interval: float) -> None:
-        self.directory, self.model, self.optimiser, self.interval = directory, model, optimiser, interval
+    def __init__(
+        self, directory: Path, model: nn.Module, optimiser: torch.optim.Optimizer, upstream: str, interval: float
+    ) -> None:
+        self.directory, self.model, self.optimiser = directory, model, optimiser
+        self.upstream, self.interval = upstream, interval
         self.saved_at = time.monotonic()
 
     def due(self) -> bool:
@@ -85,7 +89,7 @@ class Checkpoints:
     def save(self, state: State) -> None:
         """Write a full checkpoint, then remove the oldest beyond two."""
         content = {"model": trained_state(self.model), "optimiser": self.optimiser.state_dict(), "state": vars(state)}
-        _save(content, self.directory / f"state-{state.epoch:04d}-{state.batch:07d}.pt")
+        _save(content | {"upstream": self.upstream}, self.directory / f"state-{state.epoch:04d}-{state.batch:07d}.pt")
         self.saved_at = time.monotonic()
         for old in self._states()[KEPT_STATES:]:
             old.unlink()
@@ -101,9 +105,15 @@ class Checkpoints:
             try:
                 content = torch.load(path, map_location="cpu", weights_only=True)
                 model, optimiser, state = content["model"], content["optimiser"], State(**content["state"])
+                upstream = content["upstream"]
             except Exception as error:  # whatever a damaged file makes torch raise
                 say(f"{path}: unreadable checkpoint ({type(error).__name__}); going back to the one before")
                 continue
+            if upstream != self.upstream:
+                raise TrainingError(
+                    f"{path}: began with the upstream {upstream}, which is {self.upstream} now; "
+                    "bring the old one back, or remove the directory"
+                )
             load_trained_state(self.model, model)
             self.optimiser.load_state_dict(optimiser)
             return state

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from distilmos_plugin.audio import probe
 from distilmos_plugin.config import Config
@@ -25,8 +26,9 @@ from distilmos_plugin.training.module import TrainingModule
 from distilmos_plugin.training.optimisation import freeze, initialise, make_optimiser
 from distilmos_plugin.training.ranking import Criterion, check_criterion
 from distilmos_plugin.training.reports import Curves, epoch_line, summary
+from distilmos_plugin.training.token_targets import TokenTargets
 from distilmos_plugin.training.validation import Validation, valid_metrics, without_systems
-from distilmos_plugin.upstreams.upstream import load_upstream
+from distilmos_plugin.upstreams.upstream import Upstream, load_upstream
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -72,14 +74,12 @@ def train(
         TrainingError: if the directory belongs to another experiment, or the loss is not finite.
     """
     config = _resolve(config)
-    if config.loss_conf.token_weight > 0 and tokens_dir is None:
-        raise TrainingError(
-            f"loss_conf: token_weight is {config.loss_conf.token_weight:g}, but no tokens are given: "
-            "make them (run.sh stages 2 and 3), or set it to 0"
-        )
     sets = {"train": DataDirectory.read(train_dir, allow_pipes), "dev": DataDirectory.read(dev_dir, allow_pipes)}
     criterion = _criterion(config, sets["dev"])
     inputs = {name: data_fingerprint(directory) for name, directory in sets.items()}
+    tokens = TokenTargets.read(config, tokens_dir)
+    if tokens is not None:
+        inputs["tokens"] = tokens.digest
     experiment = Experiment(Path(expdir), config, inputs)
     if experiment.finished():
         say(f"{experiment.directory}: trained already; remove the directory to train again")
@@ -87,7 +87,7 @@ def train(
     experiment.check()
     fabric = _launch(ngpu, nnodes, processes, config.use_amp)
     sets = {name: _with_lengths(directory, allow_pipes) for name, directory in sets.items()}
-    run = _Run(fabric, experiment, sets, criterion, allow_pipes, checkpoint_seconds)
+    run = _Run(fabric, experiment, sets, tokens, criterion, allow_pipes, checkpoint_seconds)
     run.train()
     return experiment.model
 
@@ -99,6 +99,10 @@ def _resolve(config: Config) -> Config:
         value = getattr(config, name)
         if value is not None and value < 1:
             raise ConfigError(f"{name}: expected at least 1, found {value}")
+    for name, least in (("batch_seconds", "more than 0"), ("grad_clip", "0 (no clipping) or more")):
+        value = getattr(config, name)
+        if value < 0 or (value == 0 and name == "batch_seconds"):
+            raise ConfigError(f"{name}: expected {least}, found {value:g}")
     if config.upstream_conf.num_layers is None:
         config = replace(config, upstream_conf=replace(config.upstream_conf, num_layers=last_layer_read(config)))
     return config
@@ -152,42 +156,27 @@ class _Run:
     fabric: Fabric
     experiment: Experiment
     sets: dict[str, DataDirectory]
+    tokens: TokenTargets | None
     criterion: Criterion
     allow_pipes: bool
     checkpoint_seconds: float
 
     def train(self) -> None:
         fabric, experiment, config = self.fabric, self.experiment, self.experiment.config
-        with fabric.rank_zero_first(local=True):  # who comes first downloads, the others find it in the cache
-            upstream = load_upstream(config.upstream, config.upstream_conf)
-        listeners = listener_numbers(self.sets["train"]) if config.single_ratings else {}
-        self.heads: dict[str, Any] = {"num_listeners": len(listeners)}
-        model = build_model(config, upstream, **self.heads)
-        initialise(model, config.init_param)
-        frozen = freeze(model, config.freeze_param)
-        clips = TrainingClips(
-            self.sets["train"],
-            sample_rate=upstream.sample_rate,
-            targets=config.targets,
-            max_seconds=config.max_seconds,
-            tokens=None,
-            hop=upstream.hop,
-            single_ratings=config.single_ratings,
-            listeners=listeners or None,
-            min_samples=upstream.min_samples,
-            seed=config.seed,
-            allow_pipes=self.allow_pipes,
-        )
+        model, frozen = self._model()
+        clips = self._clips(model.upstream)
         sampler = LengthBatches(
             clips.seconds, config.batch_seconds, config.batch_size, config.seed, fabric.world_size, fabric.global_rank
         )
         validation = Validation(self.sets["dev"], config, fabric, self.allow_pipes)
+        module = fabric.setup_module(TrainingModule(model, frozen))
+        optimiser = make_optimiser(model, config)
         if fabric.is_global_zero:
             experiment.write_config()
             say(summary(model, self.sets))
-        module = fabric.setup_module(TrainingModule(model, frozen))
-        optimiser = make_optimiser(model, config)
-        checkpoints = Checkpoints(experiment.directory / "checkpoints", model, optimiser, self.checkpoint_seconds)
+        checkpoints = Checkpoints(
+            experiment.directory / "checkpoints", model, optimiser, model.upstream.digest, self.checkpoint_seconds
+        )
         state = self._resume(checkpoints)
         curves = Curves(experiment.directory / "tensorboard", state.epoch) if fabric.is_global_zero else None
 
@@ -205,6 +194,35 @@ class _Run:
             self._release(model, best, state.history)
             experiment.finish()
         fabric.barrier()
+
+    def _model(self) -> tuple[MOSModel, list[nn.Module]]:
+        """Build the model with its initial values; return it and the parts that ``freeze_param`` names."""
+        config = self.experiment.config
+        with self.fabric.rank_zero_first(local=True):  # who comes first downloads, the others find it in the cache
+            upstream = load_upstream(config.upstream, config.upstream_conf)
+        self.heads: dict[str, Any] = {"num_listeners": len(self.sets["train"].listeners) if config.single_ratings else 0}
+        if self.tokens is not None:
+            self.tokens.check(upstream)
+            self.heads |= {"token_layers": self.tokens.codebook.layers, "clusters": self.tokens.codebook.clusters}
+        model = build_model(config, upstream, **self.heads)
+        initialise(model, config.init_param)
+        return model, freeze(model, config.freeze_param)
+
+    def _clips(self, upstream: Upstream) -> TrainingClips:
+        config, directory = self.experiment.config, self.sets["train"]
+        return TrainingClips(
+            directory,
+            sample_rate=upstream.sample_rate,
+            targets=config.targets,
+            max_seconds=config.max_seconds,
+            tokens=None if self.tokens is None else self.tokens.tokens,
+            hop=upstream.hop,
+            single_ratings=config.single_ratings,
+            listeners=listener_numbers(directory) if config.single_ratings and directory.ratings else None,
+            min_samples=upstream.min_samples,
+            seed=config.seed,
+            allow_pipes=self.allow_pipes,
+        )
 
     def _resume(self, checkpoints: Checkpoints) -> State:
         """Go back to the newest checkpoint in every process."""

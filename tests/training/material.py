@@ -35,7 +35,7 @@ def write_corpus(folder: Path, clips: int = 12, systems: int = 4, seed: int = 0)
     return write_data_directory(folder, wav, {"mos": mos}, system, ratings)
 
 
-def write_upstream(path: Path) -> Path:
+def write_upstream(path: Path, seed: int = 0) -> Path:
     """Write a WavLM of two layers with random weights, in s3prl's format."""
     from s3prl.upstream.wavlm.WavLM import WavLM, WavLMConfig
 
@@ -53,6 +53,6 @@ def write_upstream(path: Path) -> Path:
         }
     )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         torch.save({"cfg": vars(cfg), "model": WavLM(cfg).state_dict()}, path)
     return path

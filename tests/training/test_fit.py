@@ -11,12 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
 from distilmos_plugin.config import Config, override
 from distilmos_plugin.data.directory import DataDirectory
-from distilmos_plugin.errors import ConfigError, DataError, TrainingError
+from distilmos_plugin.errors import ConfigError, DataError, TokenError, TrainingError, UpstreamError
 from distilmos_plugin.scoring.models import load
+from distilmos_plugin.tokens.stages import extract_stage, learn_stage
 from distilmos_plugin.training.fit import train
+
+from .material import write_upstream
 
 
 def history_of(expdir: Path) -> list[dict]:
@@ -62,8 +66,6 @@ def test_the_released_model_scores_the_dev_set_as_training_did_on_average(experi
 
 
 def test_the_released_weights_are_the_mean_of_the_best_epochs(experiment: Path):
-    from safetensors.torch import load_file
-
     ranked = sorted(history_of(experiment), key=lambda entry: (-entry["valid"]["system_srcc"], entry["epoch"]))[:2]
     states = [torch.load(experiment / "checkpoints" / f"epoch-{entry['epoch']:04d}.pt") for entry in ranked]
     released = load_file(experiment / "model" / "model.safetensors")
@@ -161,14 +163,57 @@ def test_an_unreadable_clip_is_named_in_one_line(corpus: Path, config: Config, t
 def test_wrong_options_are_refused_before_anything_is_written(
     corpus: Path, config: Config, tmp_path: Path, assignment: str, message: str
 ):
-    from distilmos_plugin.errors import UpstreamError
-
     with pytest.raises((ConfigError, UpstreamError), match=message):
         train(override(config, [assignment]), corpus / "train", corpus / "dev", tmp_path / "exp", ngpu=0)
     assert not (tmp_path / "exp").exists()
 
 
-def test_a_token_loss_without_tokens_is_refused(corpus: Path, config: Config, tmp_path: Path):
-    conf = override(config, ["system=distilmos", "model_conf={hidden_dim: 8}", "loss_conf.token_weight=0.5"])
-    with pytest.raises(TrainingError, match="token_weight"):
-        train(conf, corpus / "train", corpus / "dev", tmp_path / "exp", ngpu=0)
+# --- the token loss of DistilMOS ---
+
+
+@pytest.fixture(scope="module")
+def distilmos(config: Config) -> Config:
+    sizes = ["system=distilmos", "model_conf={hidden_dim: 8, strides: [1, 2, 1]}", "max_epoch=2"]
+    return override(config, [*sizes, "loss_conf.token_weight=0.5", "token_conf={clusters: 8, max_frames: 500}"])
+
+
+@pytest.fixture(scope="module")
+def tokens(distilmos: Config, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tokens")
+    learn_stage(distilmos, corpus / "train", folder)
+    extract_stage(distilmos, corpus / "train", folder)
+    return folder
+
+
+def test_the_token_loss_falls_and_the_release_has_the_heads(distilmos: Config, tokens: Path, corpus: Path, tmp_path: Path):
+    cropped = override(distilmos, ["max_seconds=0.7"])
+    train(cropped, corpus / "train", corpus / "dev", tmp_path / "exp", tokens, ngpu=0)
+    first, second = (entry["train"] for entry in history_of(tmp_path / "exp"))
+    assert second["loss_token"] < first["loss_token"]
+    assert 0 <= first["token_accuracy"] <= 1
+    assert len(load(tmp_path / "exp" / "model").model.predictors) == 2
+
+
+def test_a_token_loss_without_tokens_is_refused(distilmos: Config, corpus: Path, tmp_path: Path):
+    with pytest.raises(TrainingError, match="no tokens are given"):
+        train(distilmos, corpus / "train", corpus / "dev", tmp_path / "exp", ngpu=0)
+
+
+def test_tokens_of_another_upstream_are_refused(distilmos: Config, tokens: Path, corpus: Path, tmp_path: Path):
+    other = write_upstream(tmp_path / "other.pt", seed=1)
+    conf = override(distilmos, [f"upstream_conf.ckpt={other}"])
+    with pytest.raises(TokenError, match="make them again"):
+        train(conf, corpus / "train", corpus / "dev", tmp_path / "exp", tokens, ngpu=0)
+    assert not (tmp_path / "exp").exists()
+
+
+def test_without_weight_the_tokens_make_no_difference_at_all(distilmos: Config, tokens: Path, corpus: Path, tmp_path: Path):
+    """lambda = 0 is the baseline, to the last bit."""
+    conf = override(distilmos, ["loss_conf.token_weight=0", "max_epoch=1"])
+    models = [
+        train(conf, corpus / "train", corpus / "dev", tmp_path / name, folder, ngpu=0)
+        for name, folder in (("with", tokens), ("without", None))
+    ]
+    first, second = (load_file(model / "model.safetensors") for model in models)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(value, second[name]) for name, value in first.items())

@@ -1,0 +1,46 @@
+"""Every shipped configuration trains, on a small upstream in place of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from distilmos_plugin.config import Config, load_config, override
+from distilmos_plugin.scoring.models import load
+from distilmos_plugin.tokens.stages import extract_stage, learn_stage
+from distilmos_plugin.training.fit import train
+
+CONF = Path(__file__).parents[2] / "conf"
+SHIPPED = sorted(path.name for path in CONF.glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def tokens(corpus: Path, config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tokens of the small upstream; 8 clusters, for 700 frames."""
+    folder = tmp_path_factory.mktemp("tokens")
+    conf = override(config, ["system=distilmos", "loss_conf.token_weight=1", "token_conf={clusters: 8, max_frames: 500}"])
+    learn_stage(conf, corpus / "train", folder)
+    extract_stage(conf, corpus / "train", folder)
+    return folder
+
+
+def test_the_systems_of_the_recipe_are_shipped():
+    assert {"ssl_mos.yaml", "distilmos.yaml", "ssl_mos_tiny.yaml", "distilmos_tiny.yaml"} <= set(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_configuration_trains(name: str, corpus: Path, checkpoint: str, tokens: Path, tmp_path: Path):
+    conf = override(load_config(CONF / name), ["upstream=wavlm_local", f"upstream_conf.ckpt={checkpoint}", "max_epoch=2"])
+    model = train(conf, corpus / "train", corpus / "dev", tmp_path / "exp", tokens, ngpu=0)
+    history = [json.loads(line) for line in (tmp_path / "exp" / "history.jsonl").read_text().splitlines()]
+    assert history[1]["train"]["loss"] < history[0]["train"]["loss"]
+    assert load(model).score(next(iter((corpus / "dev").glob("*.wav")))).mos is not None
+
+
+def test_the_authors_sizes_are_the_default_ones():
+    """conf/distilmos.yaml spells out what the code has as defaults."""
+    from distilmos_plugin.models import check_system
+
+    assert check_system(load_config(CONF / "distilmos.yaml")) == check_system(Config(system="distilmos"))
