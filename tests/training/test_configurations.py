@@ -32,7 +32,8 @@ def test_the_systems_of_the_recipe_are_shipped():
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_configuration_trains(name: str, corpus: Path, checkpoint: str, tokens: Path, tmp_path: Path):
-    conf = override(load_config(CONF / name), ["upstream=wavlm_local", f"upstream_conf.ckpt={checkpoint}", "max_epoch=2"])
+    several_steps = ["max_epoch=2", "batch_size=4", "scheduler_conf.warmup_steps=0"]
+    conf = override(load_config(CONF / name), ["upstream=wavlm_local", f"upstream_conf.ckpt={checkpoint}", *several_steps])
     model = train(conf, corpus / "train", corpus / "dev", tmp_path / "exp", tokens, ngpu=0)
     history = [json.loads(line) for line in (tmp_path / "exp" / "history.jsonl").read_text().splitlines()]
     assert history[1]["train"]["loss"] < history[0]["train"]["loss"]
