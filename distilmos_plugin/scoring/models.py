@@ -35,7 +35,10 @@ def locate(name: str | os.PathLike) -> Path:
     if path.exists():
         raise ModelError(f"model '{name}' is a file; name the directory that holds config.yaml and model.safetensors")
     known = ", ".join(bundled()) or "none"
-    raise ModelError(f"no model '{name}'{suggest(str(name), bundled())}: neither a bundled model ({known}) nor a directory")
+    raise ModelError(
+        f"no model '{name}'{suggest(str(name), bundled())}: neither a bundled model ({known}) nor a "
+        "directory, such as exp/<experiment>/model"
+    )
 
 
 def load(name: str | os.PathLike, device: str = "auto", precision: str = "fp32") -> Predictor:

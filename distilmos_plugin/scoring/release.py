@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,6 +111,7 @@ def write_release(
         (folder / CONFIG).write_text(
             yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8", newline="\n"
         )
+        shutil.copymode(folder / CONFIG, folder / WEIGHTS)  # safetensors makes a file that only its owner can read
         (folder / CARD).write_text(_card(release, config, model, card or {}), encoding="utf-8", newline="\n")
     return release
 

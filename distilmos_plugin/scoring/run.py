@@ -73,14 +73,13 @@ class Outcome:
     def __str__(self) -> str:
         text = f"{self.status['ok']} of {self.status.total()} clips scored"
         if self.failed:
-            text += (
-                f", {self.failed} without a score ("
-                + ", ".join(f"{s} {self.status[s]}" for s in STATUSES[1:] if self.status[s])
-                + ")"
-            )
+            kinds = ", ".join(f"{status} {self.status[status]}" for status in STATUSES[1:] if self.status[status])
+            text += f", {self.failed} without a score ({kinds})"
         if self.resumed:
-            text += f", {self.resumed} of them before"
-        return f"{text}; {self.audio_seconds:.1f} s of audio in {self.seconds:.1f} s, {self.speed:.1f} x real time"
+            text += f"; {self.resumed} of them were done before"
+        if self.audio_seconds:
+            text += f"; {self.audio_seconds:.1f} s of audio in {self.seconds:.1f} s, {self.speed:.1f} x real time"
+        return text
 
 
 def score_paths(
@@ -165,15 +164,22 @@ def _write(
             say(f"{writer.outdated} scores of {output} are of another model or of files that have changed: scored again")
         outcome.status.update(score.status for score in writer.earlier)
         clips = [clip for clip in clips if clip.key not in writer.done]
-        try:
-            with Progress("scoring", len(clips), "clips") as progress:
-                for score in _timed(predictor.score_many(clips, **options), outcome):
-                    writer.write([score])
-                    progress.advance(1, f"clips, {outcome.speed:.1f} x real time")
-        except BaseException:
-            say(f"{len(writer.done)} scores are in {writer.part}; the same command with --resume goes on from there")
-            raise
+        if clips:
+            _fill(writer, predictor.score_many(clips, **options), len(clips), outcome)
+        else:
+            say(f"scoring: {output} is complete and current, nothing to do")
     return read_scores(output, kind) if wanted else []
+
+
+def _fill(writer: ScoreWriter, scores: Iterable[Score], total: int, outcome: Outcome) -> None:
+    try:
+        with Progress("scoring", total, "clips") as progress:
+            for score in _timed(scores, outcome):
+                writer.write([score])
+                progress.advance(1, f"clips, {outcome.speed:.1f} x real time")
+    except BaseException:
+        say(f"{len(writer.done)} scores are in {writer.part}; the same command with --resume goes on from there")
+        raise
 
 
 def _print(predictor: Predictor, scores: Iterable[Score], format: str | None) -> list[Score]:

@@ -50,6 +50,12 @@ def test_a_released_model_scores_as_the_model_that_was_released(release, predict
     assert not any(parameter.requires_grad for parameter in loaded.model.parameters())
 
 
+def test_one_clip_is_scored_in_one_call_and_the_model_is_kept(release, predictor):
+    score = distilmos_plugin.score(speech(2.0), RATE, model=str(release))
+    assert score.mos == pytest.approx(predictor.score(speech(2.0), RATE).mos, abs=1e-5)  # on whichever device there is
+    assert models.cached(str(release)) is models.cached(str(release))
+
+
 def test_the_signature_names_the_experiment_and_the_weights_file(release):
     digest = file_digest(release / "model.safetensors")[:12]
     assert f"|model:small_distilmos@{digest}|" in models.load(release, "cpu").signature
@@ -63,6 +69,8 @@ def test_a_release_needs_no_checkpoint_and_no_place(release, tmp_path, predictor
 
 def test_the_folder_has_its_three_files_and_a_readable_card(release):
     assert sorted(path.name for path in release.iterdir()) == ["README.md", "config.yaml", "model.safetensors"]
+    modes = {path.stat().st_mode for path in release.iterdir()}
+    assert len(modes) == 1  # whoever may read the configuration may read the weights
     card = (release / "README.md").read_text()
     assert card.startswith("# small_distilmos\n\nRandom weights, for tests.\n")
     assert "## Data\n\nnone" in card

@@ -126,7 +126,9 @@ def test_resume_scores_only_what_is_missing(folder, release, tmp_path, capsys):
     assert read_scores(output)[:3] == before
     capsys.readouterr()
     assert score(paths, release, output=output, resume=True).exit_code == 0
-    assert "5 of 5 clips scored, 5 of them before" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert f"{output} is complete and current, nothing to do" in printed
+    assert printed.splitlines()[-1] == f"5 of 5 clips scored; 5 of them were done before; {output}"
 
 
 RUN = """
