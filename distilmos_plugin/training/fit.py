@@ -205,7 +205,9 @@ class _Run:
             self.tokens.check(upstream)
             self.heads |= {"token_layers": self.tokens.codebook.layers, "clusters": self.tokens.codebook.clusters}
         model = build_model(config, upstream, **self.heads)
-        initialise(model, config.init_param)
+        for line in initialise(model, config.init_param):
+            if self.fabric.is_global_zero:
+                say(line)
         return model, freeze(model, config.freeze_param)
 
     def _clips(self, upstream: Upstream) -> TrainingClips:

@@ -15,26 +15,28 @@ from distilmos_plugin.errors import TrainingError, some, suggest
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "radam": torch.optim.RAdam, "sgd": torch.optim.SGD}
 
 
-def initialise(model: nn.Module, init_param: Iterable[str]) -> None:
+def initialise(model: nn.Module, init_param: Iterable[str]) -> list[str]:
     """Copy parameters from files into the model.
 
     Args:
         model: changed in place.
         init_param: ``path:src:dst:exclude`` entries, as in ESPnet: take the names under ``src`` in the file, put them under
-            ``dst`` of the model, leave out those that start with one of the comma-separated prefixes ``exclude``. Trailing
-            parts may be missing. The path is a released model's directory, a ``.safetensors`` file or a ``torch.save`` file
-            of plain tensors.
+            ``dst`` of the model, without those that start in the file with one of the comma-separated prefixes ``exclude``.
+            Trailing parts may be missing. The path is a released model's directory, a ``.safetensors`` file or a
+            ``torch.save`` file of plain tensors.
+
+    Returns:
+        What was done, a line an entry.
 
     Raises:
         TrainingError: for a missing file, names that the model does not have, or other shapes.
     """
+    done = []
     for entry in init_param:
         path, source, target, exclude = [*entry.split(":", 3), "", "", ""][:4]
-        state = _under(_read_state(Path(path), entry), source)
         left_out = tuple(prefix for prefix in exclude.split(",") if prefix)
-        state = {
-            f"{target}.{name}" if target else name: value for name, value in state.items() if not name.startswith(left_out)
-        }
+        state = {name: value for name, value in _read_state(Path(path), entry).items() if not name.startswith(left_out)}
+        state = {f"{target}.{name}" if target else name: value for name, value in _under(state, source).items()}
         if not state:
             raise TrainingError(f"init_param: '{entry}': {path} holds no parameter under '{source}'")
         own = model.state_dict()
@@ -47,6 +49,8 @@ def initialise(model: nn.Module, init_param: Iterable[str]) -> None:
         if other:
             raise TrainingError(f"init_param: '{entry}': shapes differ: {some(other)}; exclude them or use the same sizes")
         model.load_state_dict(own | state)
+        done.append(f"init_param: {len(state)} of the model's {len(own)} tensors from {path}")
+    return done
 
 
 def _read_state(path: Path, entry: str) -> dict[str, Tensor]:

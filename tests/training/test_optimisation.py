@@ -100,13 +100,13 @@ class TestInitParam:
 
     def test_all_of_a_file(self, path: Path):
         model = Small()
-        initialise(model, [str(path)])
+        assert initialise(model, [str(path)]) == [f"init_param: 4 of the model's 4 tensors from {path}"]
         assert all(torch.equal(value, torch.load(path)[name]) for name, value in model.state_dict().items())
 
     def test_a_part_to_another_place_without_some(self, path: Path):
         model = Small()
         bias = model.upstream[0].bias.detach().clone()
-        initialise(model, [f"{path}:upstream:upstream:0.bias"])
+        initialise(model, [f"{path}:upstream:upstream:upstream.0.bias"])
         assert torch.equal(model.upstream[0].weight, torch.load(path)["upstream.0.weight"])
         assert torch.equal(model.upstream[0].bias, bias)
 
