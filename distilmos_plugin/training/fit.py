@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,6 @@ def train(
     *,
     ngpu: int | None = None,
     nnodes: int = 1,
-    processes: int = 1,
     allow_pipes: bool = False,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Path:
@@ -62,7 +62,6 @@ def train(
         tokens_dir: what ``distilmos tokens extract`` wrote; needed with ``loss_conf: token_weight`` above 0.
         ngpu: GPUs on each node; None takes all there are, 0 trains on the CPU.
         nnodes: machines.
-        processes: on the CPU, processes on each node.
         allow_pipes: run ``command |`` entries of ``wav.scp``.
         checkpoint_seconds: between two checkpoints within an epoch.
 
@@ -85,7 +84,7 @@ def train(
         say(f"{experiment.directory}: trained already; remove the directory to train again")
         return experiment.model
     experiment.check()
-    fabric = _launch(ngpu, nnodes, processes, config.use_amp)
+    fabric = _launch(ngpu, nnodes, config.use_amp)
     sets = {name: _with_lengths(directory, allow_pipes) for name, directory in sets.items()}
     run = _Run(fabric, experiment, sets, tokens, criterion, allow_pipes, checkpoint_seconds)
     run.train()
@@ -129,15 +128,18 @@ def _with_lengths(directory: DataDirectory, allow_pipes: bool) -> DataDirectory:
     return replace(directory, num_samples=num_samples, rates={key: length.sample_rate for key, length in lengths.items()})
 
 
-def _launch(ngpu: int | None, nnodes: int, processes: int, use_amp: bool) -> Fabric:
-    """Start Lightning Fabric with its processes."""
+def _launch(ngpu: int | None, nnodes: int, use_amp: bool) -> Fabric:
+    """Start Lightning Fabric with its processes, or take those that ``torchrun`` has started."""
     found = torch.cuda.device_count()
     gpus = found if ngpu is None else ngpu
     if gpus > found:
         raise TrainingError(f"{gpus} GPUs are wanted (--ngpu), found {found}; --ngpu 0 trains on the CPU")
     fabric = require("lightning.fabric", "train")
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # its notes on each process started
-    devices = gpus or processes
+    devices = gpus or 1
+    if torch.distributed.is_torchelastic_launched():
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        nnodes = int(os.environ["WORLD_SIZE"]) // devices
     launched = fabric.Fabric(
         accelerator="cuda" if gpus else "cpu",
         devices=devices,

@@ -44,7 +44,6 @@ class EpochBatches:
             batch_sampler=list(self.sampler)[done:],
             collate_fn=_collate,
             num_workers=self.num_workers,
-            pin_memory=torch.cuda.is_available(),
         )
         for batch in loader:
             if isinstance(batch, DistilmosError):

@@ -45,7 +45,7 @@ def test_two_processes_train_one_model_and_gather_the_dev_figures(corpus: Path, 
     """The figures of the history, gathered from both, are those of the released model on the whole dev set."""
     sizes = "model_conf={hidden_dim: 8}"  # with batch norm, whose running statistics differ between processes
     conf = override(config, ["system=distilmos", sizes, "max_epoch=1", "keep_nbest_models=1", "accum_grad=2", "batch_size=2"])
-    in_processes(2, conf, corpus / "train", corpus / "dev", tmp_path / "exp", ngpu=0, processes=2, checkpoint_seconds=0.0)
+    in_processes(2, conf, corpus / "train", corpus / "dev", tmp_path / "exp", ngpu=0, checkpoint_seconds=0.0)
     (entry,) = [json.loads(line) for line in (tmp_path / "exp" / "history.jsonl").read_text().splitlines()]
     assert entry["step"] == 2  # 16 clips, two a batch, two batches a step, two processes
     dev = DataDirectory.read(corpus / "dev")
