@@ -14,8 +14,6 @@ from distilmos_plugin.progress import say
 from distilmos_plugin.upstreams.resolver import ASSETS, TINY
 
 if TYPE_CHECKING:
-    from distilmos_plugin.tokens.codebook import CodeBook
-    from distilmos_plugin.tokens.extract import Tokens
     from distilmos_plugin.upstreams.upstream import Upstream
 
 CODEBOOK = "codebook"  # folder of the code book, beside the tokens
@@ -71,31 +69,6 @@ def extract_stage(config: Config, data: str | Path, output: str | Path, *, allow
     index = extract(_load(config), codebook, directory, folder, allow_pipes=allow_pipes)
     write_stamp(folder, inputs)
     say(f"{index}: done")
-
-
-def load_tokens(folder: str | Path, upstream: Upstream) -> tuple[CodeBook, Tokens]:
-    """Open the outputs of both stages for training.
-
-    Args:
-        folder: of the tokens.
-        upstream: that is about to be trained on them, as it was loaded.
-
-    Returns:
-        the code book, and key -> tokens ``[frames, layers]``.
-
-    Raises:
-        TokenError: if either is missing, or they do not belong together or to the upstream.
-    """
-    from distilmos_plugin.tokens.codebook import FILE, CodeBook
-    from distilmos_plugin.tokens.extract import read_tokens
-
-    path = Path(folder) / CODEBOOK / FILE
-    codebook = CodeBook.load(path)
-    codebook.check_upstream(upstream)
-    tokens = read_tokens(folder)
-    if tokens.codebook != codebook.digest:
-        raise TokenError(f"{folder}: the tokens are not of the code book {path}; extract them again (run.sh stage 3)")
-    return codebook, tokens
 
 
 def _unused(config: Config) -> bool:

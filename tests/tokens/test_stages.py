@@ -6,7 +6,9 @@ import pytest
 
 from distilmos_plugin.config import Config, LossConfig, TokenConfig
 from distilmos_plugin.errors import TokenError
-from distilmos_plugin.tokens.stages import extract_stage, learn_stage, load_tokens
+from distilmos_plugin.tokens.codebook import FILE, CodeBook
+from distilmos_plugin.tokens.extract import read_tokens
+from distilmos_plugin.tokens.stages import CODEBOOK, extract_stage, learn_stage
 from distilmos_plugin.upstreams.upstream import load_upstream
 
 from .conftest import CONF
@@ -29,7 +31,9 @@ def done(directory, tmp_path_factory):
 
 
 def test_both_stages_leave_what_training_opens(done, directory):
-    book, tokens = load_tokens(done, load_upstream("tiny"))
+    book, tokens = CodeBook.load(done / CODEBOOK / FILE), read_tokens(done)
+    book.check_upstream(load_upstream("tiny"))
+    assert tokens.codebook == book.digest
     assert book.layers == (1, 3)
     assert tokens[directory.keys[0]].shape[1] == 2
 
@@ -42,15 +46,18 @@ def test_a_second_call_does_nothing_and_says_so(done, directory, capsys):
     assert capsys.readouterr().err.count("complete and current") == 2
 
 
-def test_other_settings_are_learned_again_and_old_tokens_are_not_taken_for_new(done, directory, tmp_path):
-    changed = replace(CONFIG, token_conf=replace(CONFIG.token_conf, seed=8))
+def test_other_settings_are_learned_again_and_then_extracted_again(directory, tmp_path):
+    def digests():
+        return CodeBook.load(tmp_path / CODEBOOK / FILE).digest, read_tokens(tmp_path).codebook
+
     learn_stage(CONFIG, directory.path, tmp_path)
     extract_stage(CONFIG, directory.path, tmp_path)
+    changed = replace(CONFIG, token_conf=replace(CONFIG.token_conf, seed=8))
     learn_stage(changed, directory.path, tmp_path)
-    with pytest.raises(TokenError, match="stage 3"):
-        load_tokens(tmp_path, load_upstream("tiny"))
+    book, tokens = digests()
+    assert book != tokens  # which training refuses
     extract_stage(changed, directory.path, tmp_path)
-    load_tokens(tmp_path, load_upstream("tiny"))
+    assert digests() == (book, book)
 
 
 def test_tokens_of_other_settings_than_the_code_books_are_refused(done, directory):
