@@ -9,7 +9,7 @@ Source:   espeak-ng voices (formant synthesis, through the package ``espeakng-lo
 Licence:  what this makes from espeak-ng is free of rights of others; clips from ``clean_dir`` stay under the licence of the
           recordings.
 Size:     900 / 240 / 240 / 240 clips of 2 to 4 s (train, dev, test, test_ood), 40 systems of 8, 16 and 22.05 kHz in the first
-          three, 16 others in test_ood; 8 ratings a clip by 40 simulated listeners; about 190 MB.
+          three, 16 others in test_ood; 8 ratings a clip by 40 simulated listeners; about 150 MB.
 Sets:     train, dev and test share the systems and the ten languages; sentences and voices are of each set alone.
           test_ood has other languages, voices and systems.
 Layout:   <output>/<set>/{wav.scp,utt2mos,utt2pesq,utt2stoi,utt2sdi,utt2system,ratings.tsv,utt2num_samples,utt2rate}

@@ -36,7 +36,11 @@ class Step:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return " ".join([self.name, *(f"{name}={value}" for name, value in self.parameters.items() if value is not None)])
+        """Return the step in words, such as ``"codec opus compression=0.93"``."""
+        given = {name: value for name, value in self.parameters.items() if value is not None}
+        return " ".join(
+            [self.name, *(value if isinstance(value, str) else f"{name}={value}" for name, value in given.items())]
+        )
 
 
 @dataclass(frozen=True)
