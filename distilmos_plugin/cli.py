@@ -30,6 +30,8 @@ Conf = Annotated[Path, typer.Option("--conf", help="Configuration of the experim
 Settings = Annotated[
     list[str], typer.Option("--set", help="A setting instead of the configuration's: key=value, section.key=value.")
 ]
+SystemTruth = Annotated[str, typer.Option(help="scored-set, ratings or file: where a system's true score comes from.")]
+SystemFile = Annotated[Path | None, typer.Option(help="With --system-truth file: lines of system,mean.")]
 Force = Annotated[bool, typer.Option("--force", help="Do it again, also where the output is complete and current.")]
 
 
@@ -255,10 +257,8 @@ def evaluate(
     ] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
-    system_truth: Annotated[
-        str, typer.Option(help="scored-set, ratings or file: where a system's true score comes from.")
-    ] = "scored-set",
-    system_file: Annotated[Path | None, typer.Option(help="With --system-truth file: lines of system,mean.")] = None,
+    system_truth: SystemTruth = "scored-set",
+    system_file: SystemFile = None,
     force: Force = False,
 ) -> None:
     """Compare scores with labels: figures, plots, report.
@@ -290,6 +290,8 @@ def compare(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The differences as JSON.")] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    system_truth: SystemTruth = "scored-set",
+    system_file: SystemFile = None,
 ) -> None:
     """Compare two models on the same clips.
 
@@ -300,7 +302,15 @@ def compare(
     from distilmos_plugin.evaluation.tables import comparison_table
     from distilmos_plugin.files import write_json
 
-    differences = compare_scores(a, b, DataDirectory.read(data), resamples=resamples, seed=seed)
+    differences = compare_scores(
+        a,
+        b,
+        DataDirectory.read(data),
+        resamples=resamples,
+        seed=seed,
+        system_truth=system_truth,
+        system_file=system_file,
+    )
     if output is not None:
         write_json(output, differences)
     print(comparison_table(differences))
