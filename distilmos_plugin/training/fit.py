@@ -135,7 +135,8 @@ def _launch(ngpu: int | None, nnodes: int, use_amp: bool) -> Fabric:
     if gpus > found:
         raise TrainingError(f"{gpus} GPUs are wanted (--ngpu), found {found}; --ngpu 0 trains on the CPU")
     fabric = require("lightning.fabric", "train")
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # its notes on each process started
+    for part in ("fabric", "pytorch"):  # their notes on each process that starts
+        logging.getLogger(f"lightning.{part}").setLevel(logging.WARNING)
     devices = gpus or 1
     if torch.distributed.is_torchelastic_launched():
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
@@ -247,7 +248,12 @@ class _Run:
         figures = {f"epoch {epoch}": _figures(history[epoch - 1]["valid"]) for epoch in sorted(best)}
         card = {"Training": about, "Dev set, by averaged epoch": figures}
         write_release(self.experiment.model, model, self.experiment.config, about=about, card=card, **self.heads)
-        say(f"{self.experiment.model}: mean of {len(best)} epochs ({', '.join(map(str, sorted(best)))})")
+        numbers = ", ".join(map(str, sorted(best)))
+        say(
+            f"{self.experiment.model}: weights of epoch {numbers}"
+            if len(best) == 1
+            else f"{self.experiment.model}: mean of the weights of epochs {numbers}"
+        )
 
 
 def _figures(valid: dict[str, float | None]) -> str:
