@@ -19,7 +19,7 @@ from distilmos_plugin.data.directory import DataDirectory
 from distilmos_plugin.errors import ConfigError, TrainingError, some
 from distilmos_plugin.files import atomic_write, fingerprint, stamp_is_current, write_stamp
 
-CONFIG, HISTORY, MODEL = "config.yaml", "history.jsonl", "model"
+CONFIG, HISTORY, CHECKPOINTS, MODEL = "config.yaml", "history.jsonl", "checkpoints", "model"
 SECTION = "experiment"  # of config.yaml: what stands beside the configuration
 VERSIONED = ("torch", "lightning", "s3prl", "numpy", "soxr", "entmax")
 
@@ -61,13 +61,14 @@ class Experiment:
         return {"config": to_dict(self.config), "inputs": dict(self.inputs)}
 
     def check(self) -> None:
-        """Refuse a directory that was begun with something else.
+        """Refuse a directory that was begun with something else, unless there is nothing yet to go on from.
 
         Raises:
             TrainingError: naming the keys that differ, with both values.
         """
         path = self.directory / CONFIG
-        if not path.is_file():
+        begun = self.model.exists() or any((self.directory / CHECKPOINTS).glob("state-*.pt"))
+        if not path.is_file() or not begun:
             return
         try:
             values = load_yaml(path)

@@ -21,7 +21,7 @@ from distilmos_plugin.models import MOSModel, build_model, check_system, last_la
 from distilmos_plugin.progress import say, track
 from distilmos_plugin.scoring.release import write_release
 from distilmos_plugin.training.checkpoints import Checkpoints, State
-from distilmos_plugin.training.experiment import Experiment, data_fingerprint
+from distilmos_plugin.training.experiment import CHECKPOINTS, Experiment, data_fingerprint
 from distilmos_plugin.training.loop import EpochBatches, Loop
 from distilmos_plugin.training.module import TrainingModule
 from distilmos_plugin.training.optimisation import freeze, initialise, make_optimiser
@@ -178,7 +178,7 @@ class _Run:
             experiment.write_config()
             say(summary(model, self.sets))
         checkpoints = Checkpoints(
-            experiment.directory / "checkpoints", model, optimiser, model.upstream.digest, self.checkpoint_seconds
+            experiment.directory / CHECKPOINTS, model, optimiser, model.upstream.digest, self.checkpoint_seconds
         )
         state = self._resume(checkpoints)
         curves = Curves(experiment.directory / "tensorboard", state.epoch) if fabric.is_global_zero else None

@@ -8,7 +8,9 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 import yaml
 from safetensors.torch import load_file
@@ -101,6 +103,8 @@ def test_a_loss_that_is_not_finite_stops_with_the_keys_of_its_batch(corpus: Path
         train(config, tmp_path / "train", corpus / "dev", tmp_path / "exp", ngpu=0)
     assert len(re.findall(r"sys\d-clip\d\d", str(caught.value))) == config.batch_size
     assert not (tmp_path / "exp" / "model").exists()
+    # Nothing has been learnt that another configuration could not go on from.
+    train(override(config, ["loss_conf.type=l1", "max_epoch=1"]), tmp_path / "train", corpus / "dev", tmp_path / "exp", ngpu=0)
 
 
 def test_training_stops_when_patience_is_out(corpus: Path, config: Config, tmp_path: Path):
@@ -166,6 +170,21 @@ def test_wrong_options_are_refused_before_anything_is_written(
     with pytest.raises((ConfigError, UpstreamError), match=message):
         train(override(config, [assignment]), corpus / "train", corpus / "dev", tmp_path / "exp", ngpu=0)
     assert not (tmp_path / "exp").exists()
+
+
+def test_a_dev_clip_that_cannot_be_scored_is_named_and_does_not_count(
+    corpus: Path, config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    shutil.copytree(corpus / "dev", tmp_path / "dev")
+    lines = (tmp_path / "dev" / "wav.scp").read_text().splitlines()
+    key = lines[2].split()[0]
+    short = tmp_path / "short.wav"
+    soundfile.write(short, np.zeros(200), 16000)  # 12.5 ms, half of what the upstream needs
+    lines[2] = f"{key} {short}"
+    (tmp_path / "dev" / "wav.scp").write_text("\n".join(lines) + "\n")
+    train(override(config, ["max_epoch=2"]), corpus / "train", tmp_path / "dev", tmp_path / "exp", ngpu=0)
+    assert capsys.readouterr().err.count(f"1 dev clips have no score and do not count: {key} (too_short)") == 1
+    assert history_of(tmp_path / "exp")[0]["valid"]["utterance_mse"] > 0
 
 
 # --- the token loss of DistilMOS ---
