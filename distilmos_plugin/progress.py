@@ -81,7 +81,7 @@ class Progress:
     def _state(self) -> str:
         seconds = time.monotonic() - self._started
         of = f"/{self.total:.0f}" if self.total else ""
-        left = f", {seconds * (self.total / self.done - 1):.0f} s left" if self.total and self.done else ""
+        left = f", {max(0.0, seconds * (self.total / self.done - 1)):.0f} s left" if self.total and self.done else ""
         return f"{self.done:.0f}{of} {self.unit}".rstrip() + f" in {seconds:.0f} s{left}"
 
     def __exit__(self, kind: type | None, *_: object) -> None:

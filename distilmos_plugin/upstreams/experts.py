@@ -64,7 +64,7 @@ def create(name: str, ckpt: str | None) -> tuple[nn.Module, dict[str, Any]]:
             expert = getattr(hubconf, name)(**({"ckpt": ckpt} if ckpt else {}))
             architecture = {"family": "other"}
         elif family.startswith("hf_"):
-            expert, description = huggingface.create(hubconf, name, str(ckpt))
+            expert, description = huggingface.create(hubconf, name, family, str(ckpt))
             architecture = {"family": family, **description}
         else:
             path = resolver.ASSETS / "tiny.pt" if name == resolver.TINY else _locate(hubconf, name, ckpt)

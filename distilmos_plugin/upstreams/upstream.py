@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from distilmos_plugin.config import UpstreamConfig
 from distilmos_plugin.errors import UpstreamError
-from distilmos_plugin.upstreams import experts, resolver
+from distilmos_plugin.upstreams import experts, huggingface, resolver
 from distilmos_plugin.upstreams.batching import ExactBatching
 from distilmos_plugin.upstreams.frames import Framing, measure_framing
 from distilmos_plugin.upstreams.surroundings import same_random_state, undisturbed
@@ -27,8 +27,6 @@ AS_IT_IS = UpstreamConfig()
 
 UNUSED = ("mask_emb", "quantizer", "input_quantizer", "project_q", "final_proj", "target_glu", "label_embs_concat")
 """Parts of the native models that only pre-training uses; they never get a gradient."""
-
-UNUSED_HF = ("masked_spec_embed", "adapter")
 
 
 @dataclass(frozen=True)
@@ -240,7 +238,7 @@ class Upstream(nn.Module):
             return
         model = self.expert.model
         hf = self.family.startswith("hf_")
-        unused = [*(UNUSED_HF if hf else UNUSED), *([] if self.conf.train_front_end else ["feature_extractor"])]
+        unused = [*(huggingface.UNUSED if hf else UNUSED), *([] if self.conf.train_front_end else ["feature_extractor"])]
         if hf and model.config.do_stable_layer_norm:
             unused.append("encoder.layer_norm")  # behind the last hidden state that transformers gives
         for name, parameter in model.named_parameters():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 from distilmos_plugin.config import UpstreamConfig
@@ -291,6 +292,26 @@ def test_a_folder_without_its_preprocessor_is_refused_before_s3prl_asks_the_netw
         (tmp_path / file).symlink_to(f"{checkpoint('hf_wav2vec2')}/{file}")
     with pytest.raises(UpstreamError, match=r"has no preprocessor_config\.json"):
         load_upstream("hf_wav2vec2_custom", UpstreamConfig(ckpt=str(tmp_path)))
+
+
+def test_a_folder_that_lacks_a_weight_is_refused_where_transformers_would_make_one_up(checkpoint, tmp_path):
+    for file in ("config.json", "preprocessor_config.json"):
+        (tmp_path / file).symlink_to(f"{checkpoint('hf_wav2vec2')}/{file}")
+    weights = load_file(f"{checkpoint('hf_wav2vec2')}/model.safetensors")
+    del weights["encoder.layers.1.final_layer_norm.bias"]
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UpstreamError, match=r"lacks weights .* encoder\.layers\.1\.final_layer_norm\.bias"):
+        load_upstream("hf_wav2vec2_custom", UpstreamConfig(ckpt=str(tmp_path)))
+
+
+def test_a_pretraining_checkpoint_of_transformers_loads_without_a_word(checkpoint, tmp_path, capfd):
+    for file in ("config.json", "preprocessor_config.json"):
+        (tmp_path / file).symlink_to(f"{checkpoint('hf_wav2vec2')}/{file}")
+    weights = load_file(f"{checkpoint('hf_wav2vec2')}/model.safetensors")
+    save_file({**weights, "quantizer.codevectors": torch.zeros(2)}, tmp_path / "model.safetensors", {"format": "pt"})
+    capfd.readouterr()
+    load_upstream("hf_wav2vec2_custom", UpstreamConfig(ckpt=str(tmp_path)))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_address_without_a_network_is_one_sentence():
