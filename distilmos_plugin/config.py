@@ -54,7 +54,7 @@ class TokenConfig:
 
     clusters: int = 200
     layers: tuple[int, ...] | None = None
-    max_frames: int = 200_000
+    max_frames: int = 100_000
     iterations: int = 25
     seed: int = 0
 
