@@ -29,6 +29,8 @@ OUT_OF_DOMAIN = "ood"  # a part of the names of test sets that differ from the t
 def write_results(expdir: str | Path, command: str | None = None) -> Path:
     """Write ``<expdir>/RESULTS.md`` from the ``metrics.json`` of each test set and the experiment's ``config.yaml``.
 
+    A file that is newer than all of these is left alone: it says when and where the figures were made.
+
     Args:
         expdir: the experiment directory.
         command: the command line that made the experiment.
@@ -37,7 +39,11 @@ def write_results(expdir: str | Path, command: str | None = None) -> Path:
         DataError: if no test set has been evaluated or a ``metrics.json`` is damaged.
     """
     expdir = Path(expdir)
-    sets = {path.parent.name: _read_metrics(path) for path in sorted(expdir.glob("*/metrics.json"))}
+    output, sources = expdir / "RESULTS.md", sorted(expdir.glob("*/metrics.json"))
+    if sources and _is_newer(output, [*sources, expdir / "config.yaml"]):
+        say(f"results: {output} is complete and current, nothing to do")
+        return output
+    sets = {path.parent.name: _read_metrics(path) for path in sources}
     if not sets:
         raise DataError(
             f"{expdir}: no */metrics.json; evaluate a test set first: distilmos evaluate <set>/scores.jsonl --data <data>"
@@ -46,11 +52,17 @@ def write_results(expdir: str | Path, command: str | None = None) -> Path:
     if command:
         lines += ["```", command, "```", ""]
     lines += [*_about(expdir), *_truth(sets), "", *_tables(sets), *_reading(sets), *_environment(), ""]
-    output = expdir / "RESULTS.md"
     with atomic_write(output) as file:
         file.write("\n".join(lines))
     say(f"results: {output}")
     return output
+
+
+def _is_newer(output: Path, sources: Sequence[Path]) -> bool:
+    """Tell whether ``output`` exists and is newer than every one of ``sources`` that exists."""
+    return output.is_file() and all(
+        source.stat().st_mtime_ns < output.stat().st_mtime_ns for source in sources if source.exists()
+    )
 
 
 def _read_metrics(path: Path) -> dict[str, Any]:

@@ -84,3 +84,13 @@ def test_the_terminal_table_has_every_figure_with_its_interval(experiment):
     low, high = figures["utterance"]["lcc_ci"]
     assert f"{figures['utterance']['lcc']:.3f} [{low:.3f}, {high:.3f}]" in utterance
     assert system.startswith("MOS system")
+
+
+def test_results_that_are_newer_than_the_figures_are_left_alone(experiment, capsys):
+    path = write_results(experiment, "./run.sh")
+    written = path.stat().st_mtime_ns
+    assert write_results(experiment, "./run.sh --stage 6") == path
+    assert path.stat().st_mtime_ns == written
+    assert "complete and current" in capsys.readouterr().err
+    (experiment / "config.yaml").touch()
+    assert "--stage 6" in write_results(experiment, "./run.sh --stage 6").read_text()
