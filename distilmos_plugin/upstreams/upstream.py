@@ -84,6 +84,11 @@ class Upstream(nn.Module):
     def exact(self) -> bool:
         return self._batching is not None
 
+    @property
+    def _front_end(self) -> nn.Module | None:
+        """The convolutions, where they are known. Not an attribute: the state dict would have them under two names."""
+        return None if self.family == "other" else self.expert.model.feature_extractor
+
     def frame_lengths(self, num_samples: Tensor) -> Tensor:
         """Return the frames of clips of ``num_samples`` samples, int64 of the same shape."""
         return self.framing.counts(num_samples)
@@ -175,7 +180,6 @@ class Upstream(nn.Module):
         self.num_layers = self._kept(len(model.encoder.layers))
         self.dim = int(getattr(model.encoder, "embedding_dim", 0) or model.config.hidden_size)
         self.min_samples = max(MIN_SAMPLES, self.framing.receptive_field)
-        self._front_end = model.feature_extractor
         if self.num_layers < len(model.encoder.layers):
             if experts.is_pre_norm(self.expert):
                 model.encoder.layer_norm = nn.Identity()  # it belongs behind the last layer of the full model
@@ -218,7 +222,6 @@ class Upstream(nn.Module):
         self.min_samples = next(
             (count for count in lengths if all(state.isfinite().all() for state in states_of(count))), SAMPLE_RATE
         )
-        self._front_end = None
 
     def _kept(self, layers: int) -> int:
         wanted = self.conf.num_layers

@@ -38,6 +38,12 @@ def test_there_is_one_hidden_state_more_than_layers_in_float32(kind, load):
     assert {(state.shape, state.dtype) for state in found} == {((1, found[0].shape[1], upstream.dim), torch.float32)}
 
 
+@pytest.mark.parametrize("kind", ["wavlm", "hf_wav2vec2"])
+def test_every_weight_is_saved_under_one_name(kind, load):
+    tensors = load(kind).state_dict()
+    assert len({tensor.data_ptr() for tensor in tensors.values()}) == len(tensors)
+
+
 @pytest.mark.parametrize("kind", ["tiny", "wavlm", "wav2vec2", "hubert", "hf_wav2vec2", "wav2vec2_conformer", "fbank"])
 def test_nobody_elses_random_numbers_are_drawn_or_reseeded(kind, load):
     def draw():
