@@ -36,7 +36,7 @@ from distilmos_plugin.progress import track
 
 KNOWN_LANGUAGES = ("en-us", "de", "fr", "es", "it", "ru")
 NEW_LANGUAGES = tiny_speech.HELD_OUT_LANGUAGES
-UTTERANCES = 10  # of each language and variant
+UTTERANCES = 5  # of each language and variant
 CLUSTERS = 100
 PHONES = 60  # the most frequent ones of the fitting half; frames of rarer ones are left out
 CLASSIFIER_STEPS, CLASSIFIER_RATE, CLASSIFIER_DECAY = 400, 0.02, 1e-4
