@@ -43,6 +43,7 @@ class Predictor:
         device: moves the model there: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None leaves it where it is.
         precision: ``fp32``, or ``bf16`` (autocast: about twice as fast, and scores move by some hundredths with the batch).
         about: one line on the model, for its users.
+        source: where a downloaded model came from: repository, commit, SHA-256; empty for others.
 
     Attributes:
         targets: what is predicted.
@@ -63,6 +64,7 @@ class Predictor:
         device: str | torch.device | None = None,
         precision: str = "fp32",
         about: str = "",
+        source: str = "",
     ) -> None:
         if precision not in PRECISIONS:
             raise ConfigError(
@@ -70,7 +72,7 @@ class Predictor:
             )
         self.model = model if device is None else model.to(choose_device(device))
         self.config, self.name, self.digest, self.precision = config, name, digest, precision
-        self.about = about
+        self.about, self.source = about, source
         self.targets = tuple(model.targets)
         self.sample_rate, self.min_samples = model.upstream.sample_rate, model.upstream.min_samples
         self.window, self.hop = _window(config.scoring_conf, self.sample_rate, self.min_samples)

@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from distilmos_plugin import __version__
 from distilmos_plugin.config import Config, load_yaml, parse, to_dict
-from distilmos_plugin.errors import ConfigError, ModelError, some
+from distilmos_plugin.errors import ConfigError, ModelError
 from distilmos_plugin.files import atomic_directory, file_digest
 from distilmos_plugin.models import MOSModel, build_model
+from distilmos_plugin.models.weights import copy_weights
 from distilmos_plugin.upstreams.upstream import rebuild_upstream
 
 CONFIG, WEIGHTS, CARD = "config.yaml", "model.safetensors", "README.md"
@@ -183,24 +183,10 @@ def _read_config(directory: Path) -> tuple[Config, Release]:
 
 def _load_weights(model: MOSModel, path: Path) -> None:
     """Load all weights, strictly: every name and shape must be the model's."""
-    expected = model.state_dict()
     try:
         with safe_open(path, framework="pt") as file:
-            names = set(file.keys())
-            missing, unexpected = sorted(expected.keys() - names), sorted(names - expected.keys())
-            if missing or unexpected:
-                sides = [
-                    f"{len(keys)} {kind}: {some(keys)}"
-                    for kind, keys in (("missing", missing), ("unexpected", unexpected))
-                    if keys
-                ]
-                raise ModelError(f"{path}: not the weights of this model; {'; '.join(sides)}")
-            for name, tensor in expected.items():
-                value = file.get_tensor(name)
-                if value.shape != tensor.shape or value.is_floating_point() != tensor.is_floating_point():
-                    found, wanted = (f"{item.dtype} {list(item.shape)}" for item in (value, tensor))
-                    raise ModelError(f"{path}: {name} is {found}, expected {wanted}")
-                with torch.no_grad():
-                    tensor.copy_(value)
+            copy_weights(model.state_dict(), file.keys(), file.get_tensor)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not readable as safetensors: {error}") from None

@@ -13,7 +13,7 @@ from distilmos_plugin.decoding import shown
 from distilmos_plugin.errors import DataError
 from distilmos_plugin.progress import Progress, say
 from distilmos_plugin.scoring.collect import collect
-from distilmos_plugin.scoring.models import load
+from distilmos_plugin.scoring.models import announce, load
 from distilmos_plugin.scoring.predictor import READERS, Predictor
 from distilmos_plugin.scoring.results import (
     DELIMITERS,
@@ -128,7 +128,7 @@ def score_paths(
     summarize([], system_from)  # a wrong expression is known before the work, not after it
     clips = collect(paths, allow_pipes)
     predictor = load(model, device, precision)
-    say(f"model {predictor.name}@{predictor.digest}" + (f": {predictor.about}" if predictor.about else ""))
+    announce(predictor)
     options = {"batch_seconds": batch_seconds, "workers": workers, "frames": frames, "allow_pipes": allow_pipes}
     outcome = Outcome()
     if output is None:
