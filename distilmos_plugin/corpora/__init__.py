@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import os
+from pathlib import Path
 from types import ModuleType
 
 from distilmos_plugin.corpora.card import Card
 from distilmos_plugin.errors import DataError, some, suggest
+from distilmos_plugin.files import STAMP
 
 CORPORA: dict[str, str] = {"mini": "distilmos_plugin.corpora.mini"}  # name: module of the importer
 
@@ -61,6 +64,16 @@ def prepare(name: str, output: str | os.PathLike, **chosen: object) -> None:
 def cards() -> list[Card]:
     """Return the cards of all corpora, sorted by name."""
     return [importer(name).CARD for name in sorted(CORPORA)]
+
+
+def card_of(directory: str | os.PathLike) -> Card | None:
+    """Return the card of the corpus that an importer made a data directory of; None for any other directory."""
+    try:
+        stamp = json.loads((Path(directory).resolve().parent / STAMP).read_text(encoding="utf-8"))
+        name = stamp["inputs"]["corpus"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return importer(name).CARD if name in CORPORA else None
 
 
 def describe() -> str:

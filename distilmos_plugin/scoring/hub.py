@@ -10,6 +10,7 @@ from pathlib import Path
 from distilmos_plugin.errors import ModelError, suggest
 from distilmos_plugin.files import file_digest
 from distilmos_plugin.scoring import official, release
+from distilmos_plugin.upstreams.surroundings import first_line
 
 HUB, OFFICIAL = "hf:", "official:"
 AUTHORS = "BaleYang/DistilMOS"
@@ -96,7 +97,7 @@ def fetch(wanted: Reference) -> Snapshot:
         ModelError: if the model is neither in the cache nor to be had, is incomplete or damaged; the message says what to do.
     """
     from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
     cache = constants.HF_HUB_CACHE
     prefix = f"{wanted.folder}/" if wanted.folder else ""
@@ -110,10 +111,16 @@ def fetch(wanted: Reference) -> Snapshot:
         ) from None
     except RevisionNotFoundError:
         raise ModelError(f"model '{wanted.name}': {wanted.repository} has no revision '{wanted.revision}'") from None
+    except LocalEntryNotFoundError:
+        raise ModelError(
+            f"model '{wanted.name}' is not in the cache ({cache}), and "
+            + ("HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the hub cannot be reached")
+            + f". Where there is a network: {wanted.command}; then copy the cache here, or set HF_HOME to where it is"
+        ) from None
     except Exception as error:  # which ones depends on the hub's HTTP library, which changes with its version
         raise ModelError(
-            f"model '{wanted.name}' is not in the cache ({cache}), and the hub cannot be reached ({type(error).__name__}). "
-            f"Where there is a network: {wanted.command}; then copy the cache here, or set HF_HOME to where it is"
+            f"model '{wanted.name}' cannot be fetched into {cache} ({first_line(error)}); try again, or fetch it by hand: "
+            f"{wanted.command}"
         ) from error
     directory = Path(root) / wanted.folder
     present = {file for file in FETCHED if (directory / file).is_file()}

@@ -20,6 +20,7 @@ from distilmos_plugin.errors import ConfigError, TrainingError, require
 from distilmos_plugin.models import MOSModel, build_model, check_system, last_layer_read
 from distilmos_plugin.progress import say, track
 from distilmos_plugin.scoring.release import write_release
+from distilmos_plugin.training.card import describe_training
 from distilmos_plugin.training.checkpoints import Checkpoints, State
 from distilmos_plugin.training.experiment import CHECKPOINTS, Experiment, data_fingerprint
 from distilmos_plugin.training.loop import EpochBatches, Loop
@@ -243,10 +244,9 @@ class _Run:
         return state
 
     def _release(self, model: MOSModel, best: list[int], history: list[dict[str, Any]]) -> None:
-        train = self.sets["train"]
-        about = f"Trained on {train.path.parent.name}/{train.path.name}, {len(train.keys)} clips."
+        about, card = describe_training(self.sets["train"])
         figures = {f"epoch {epoch}": _figures(history[epoch - 1]["valid"]) for epoch in sorted(best)}
-        card = {"Training": about, "Dev set, by averaged epoch": figures}
+        card |= {"Dev set, by averaged epoch": figures}
         write_release(self.experiment.model, model, self.experiment.config, about=about, card=card, **self.heads)
         numbers = ", ".join(map(str, sorted(best)))
         say(

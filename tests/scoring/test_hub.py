@@ -135,7 +135,7 @@ def test_without_a_network_the_error_says_how_to_fetch_the_model_and_where_it_is
     with pytest.raises(ModelError) as raised:
         models.load(name)
     assert command in str(raised.value)
-    assert f"not in the cache ({cache.home / 'hub'})" in str(raised.value)
+    assert f"not in the cache ({cache.home / 'hub'}), and HF_HUB_OFFLINE is set." in str(raised.value)
 
 
 def test_another_model_of_the_repository_is_not_this_one(cache, release):
