@@ -25,7 +25,8 @@ def load(model: str = DEFAULT_MODEL, device: str = "auto", precision: str = "fp3
     """Load a model once, to score with it often.
 
     Args:
-        model: bundled name, or a release directory (``exp/<experiment>/model``).
+        model: bundled name; a folder, such as ``exp/<experiment>/model``; ``hf:owner/repository[/folder][@revision]``;
+            ``official:wavlm`` or ``official:w2v2``, the DistilMOS authors' checkpoints.
         device: ``auto`` (CUDA, else Apple's MPS, else CPU), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         precision: ``fp32``, or ``bf16`` (about twice as fast; scores then differ by some hundredths with the batch).
 

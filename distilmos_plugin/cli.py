@@ -83,13 +83,20 @@ def doctor() -> None:
 @app.command()
 def score(
     paths: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             help="Files, folders, globs, wav.scp files, data directories; - reads a list from standard input.",
             show_default=False,
         ),
-    ],
-    model: Annotated[str, typer.Option(help="Bundled name or release directory (exp/<experiment>/model).")] = "mini",
+    ] = None,
+    model: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME",
+            help="Bundled name, folder (exp/<experiment>/model), hf:owner/repository[/folder][@revision], official:wavlm or "
+            "official:w2v2. Several: mean and spread too."
+        ),
+    ] = ["mini"],  # noqa: B006
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Score file (.jsonl, .csv, .tsv); without it, a table.")
     ] = None,
@@ -107,15 +114,19 @@ def score(
     batch_seconds: Annotated[float | None, typer.Option(help="Padded audio in a batch, seconds.")] = None,
     workers: Annotated[int | None, typer.Option(help="Threads that read audio.")] = None,
     allow_pipes: Annotated[bool, typer.Option("--allow-pipes", help="Run the command pipes of a wav.scp.")] = False,
+    signature: Annotated[bool, typer.Option("--signature", help="Print what would make the scores, and end.")] = False,
 ) -> None:
     """Score speech: files, folders, data directories.
 
     Exit status 0 if every clip has a score, 3 if some have none; the output says why.
     """
-    from distilmos_plugin.scoring.run import READERS, score_paths
+    from distilmos_plugin.scoring.run import READERS, score_paths, signatures
 
+    if signature:
+        print("\n".join(signatures(model, device, precision)))
+        return
     outcome = score_paths(
-        paths,
+        paths or [],
         model=model,
         output=output,
         format=format,

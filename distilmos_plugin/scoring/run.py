@@ -13,6 +13,7 @@ from distilmos_plugin.decoding import shown
 from distilmos_plugin.errors import DataError
 from distilmos_plugin.progress import Progress, say
 from distilmos_plugin.scoring.collect import collect
+from distilmos_plugin.scoring.ensemble import Ensemble
 from distilmos_plugin.scoring.models import announce, load
 from distilmos_plugin.scoring.predictor import READERS, Predictor
 from distilmos_plugin.scoring.results import (
@@ -85,7 +86,7 @@ class Outcome:
 def score_paths(
     paths: Sequence[str | Path],
     *,
-    model: str | Path,
+    model: str | Path | Sequence[str | Path],
     output: str | Path | None = None,
     format: str | None = None,
     resume: bool = False,
@@ -102,7 +103,7 @@ def score_paths(
 
     Args:
         paths: files, folders, globs, ``wav.scp`` files, data directories, ``-``: see :func:`~.collect.collect`.
-        model: name or directory of the model.
+        model: name or directory of the model, or several of them (:class:`~.ensemble.Ensemble`).
         output: score file; None prints a table, or with ``format`` what the file would hold.
         format: ``jsonl``, ``csv``, ``tsv``; None goes by the ending of ``output``.
         resume: keep what ``output``, or the ``.part`` of a run that was cut off, has already (:class:`ScoreWriter`).
@@ -127,8 +128,9 @@ def score_paths(
         raise DataError("--resume needs the output to go on from: -o scores.jsonl")
     summarize([], system_from)  # a wrong expression is known before the work, not after it
     clips = collect(paths, allow_pipes)
-    predictor = load(model, device, precision)
-    announce(predictor)
+    predictor = load_all([model] if isinstance(model, str | Path) else model, device, precision)
+    if frames and isinstance(predictor, Ensemble):
+        raise DataError("scores over time (--frames) are of one model; name one")
     options = {"batch_seconds": batch_seconds, "workers": workers, "frames": frames, "allow_pipes": allow_pipes}
     outcome = Outcome()
     if output is None:
@@ -147,6 +149,21 @@ def score_paths(
     return outcome
 
 
+def load_all(names: Sequence[str | Path], device: str = "auto", precision: str = "fp32") -> Predictor | Ensemble:
+    """Load one model or several, and say what they are."""
+    predictors = [load(name, device, precision) for name in names]
+    for predictor in predictors:
+        announce(predictor)
+    return predictors[0] if len(predictors) == 1 else Ensemble(predictors)
+
+
+def signatures(names: Sequence[str | Path], device: str = "auto", precision: str = "fp32") -> list[str]:
+    """Return the signature of each model and, of several, the one of their mean, as it stands in results."""
+    loaded = load_all(names, device, precision)
+    parts = loaded.predictors if isinstance(loaded, Ensemble) else ()
+    return [*(predictor.signature for predictor in parts), loaded.signature]
+
+
 def _timed(scores: Iterable[Score], outcome: Outcome) -> Iterable[Score]:
     started = time.monotonic()
     for score in scores:
@@ -156,7 +173,14 @@ def _timed(scores: Iterable[Score], outcome: Outcome) -> Iterable[Score]:
 
 
 def _write(
-    predictor: Predictor, clips: list, output: Path, kind: str, resume: bool, options: dict, outcome: Outcome, wanted: bool
+    predictor: Predictor | Ensemble,
+    clips: list,
+    output: Path,
+    kind: str,
+    resume: bool,
+    options: dict,
+    outcome: Outcome,
+    wanted: bool,
 ):
     with ScoreWriter(output, resume, predictor.signature, kind) as writer:
         outcome.resumed = len(writer.earlier)
@@ -182,11 +206,14 @@ def _fill(writer: ScoreWriter, scores: Iterable[Score], total: int, outcome: Out
         raise
 
 
-def _print(predictor: Predictor, scores: Iterable[Score], format: str | None) -> list[Score]:
+def _print(predictor: Predictor | Ensemble, scores: Iterable[Score], format: str | None) -> list[Score]:
     """Print scores as they come (a csv or tsv table at the end, when its columns are known)."""
     shown_scores = []
     if format is None:
-        print("".join(f"{target:>8}" for target in predictor.targets) + f"{'seconds':>9}  {'status':<11} {'flags':<20} clip")
+        print(
+            "".join(f"{target:>{_width(target)}}" for target in predictor.targets)
+            + f"{'seconds':>9}  {'status':<11} {'flags':<20} clip"
+        )
     for score in scores:
         shown_scores.append(score)
         if format is None:
@@ -200,6 +227,11 @@ def _print(predictor: Predictor, scores: Iterable[Score], format: str | None) ->
 
 
 def _table_row(score: Score, targets: Sequence[str]) -> str:
-    values = "".join(f"{score.targets[name]:>8.3f}" if score.ok else f"{'-':>8}" for name in targets)
+    values = "".join(f"{f'{score.targets[name]:.3f}' if score.ok else '-':>{_width(name)}}" for name in targets)
     seconds = "-" if score.duration is None else f"{score.duration:.2f}"
     return f"{values}{seconds:>9}  {score.status:<11} {','.join(score.flags) or '-':<20} {shown(score.key)}"
+
+
+def _width(target: str) -> int:
+    """Return the width of a target's column, characters."""
+    return max(8, len(target) + 2)

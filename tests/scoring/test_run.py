@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from distilmos_plugin.errors import DataError
-from distilmos_plugin.scoring import run
+from distilmos_plugin.scoring import models, run
 from distilmos_plugin.scoring.results import read_scores
 from distilmos_plugin.scoring.run import score_paths
 
@@ -31,7 +31,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _load_once(monkeypatch, release):
-    """Load the model once for all tests of this file."""
+    """Load the model once for all tests of this file; each test is told anew what it is."""
+    monkeypatch.setattr(models, "_announced", set())
     monkeypatch.setattr(
         run, "load", lambda *arguments, known=run.load, cache=_LOADED: cache.setdefault(arguments, known(*arguments))
     )
