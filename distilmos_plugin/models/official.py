@@ -170,7 +170,7 @@ def describe(values: Any, tensors: Mapping[str, Tensor], where: str = "model_cfg
         # The weight is not published; the token heads are kept at any above 0.
         loss_conf=LossConfig(token_weight=1.0 if token_layers else 0.0),
     )
-    return Description(backbone, config, architecture, token_layers, 0 if head is None else len(head))
+    return Description(backbone, config, architecture, token_layers, len(head) if head is not None and head.dim() else 0)
 
 
 def load_state(model: MOSModel, tensors: Mapping[str, Tensor]) -> None:

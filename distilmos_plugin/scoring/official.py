@@ -103,6 +103,11 @@ def _read_tensors(path: Path) -> Mapping[str, Tensor]:
         raise ModelError(f"{path}: damaged or incomplete ({first_line(error)}); fetch it again") from None
     if isinstance(content, dict):
         for tensors in (content.get("model"), content.get("state_dict"), content):
-            if isinstance(tensors, dict) and tensors and all(isinstance(value, Tensor) for value in tensors.values()):
+            if isinstance(tensors, dict) and tensors and all(map(_is_named_tensor, tensors.items())):
                 return tensors
     raise ModelError(f"{path}: no state dict under 'model' or 'state_dict', and not one itself")
+
+
+def _is_named_tensor(item: tuple[object, object]) -> bool:
+    name, value = item
+    return isinstance(name, str) and isinstance(value, Tensor)

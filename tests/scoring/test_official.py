@@ -194,6 +194,7 @@ def test_code_in_the_files_is_not_run(folder):
 
 
 def test_a_file_without_a_state_dict_is_refused(folder):
-    torch.save({"epoch": 3}, folder / "model.pth.tar")
-    with pytest.raises(ModelError, match="no state dict under 'model' or 'state_dict'"):
-        models.load(folder)
+    for content in ({"epoch": 3}, [torch.zeros(1)], {}, {"model": {1: torch.zeros(1)}}):
+        torch.save(content, folder / "model.pth.tar")
+        with pytest.raises(ModelError, match="no state dict under 'model' or 'state_dict'"):
+            models.load(folder)
