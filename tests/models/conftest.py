@@ -14,6 +14,15 @@ RATE = 16000  # Hz
 SECONDS = (0.5, 20.0, 3.3, 1.007)
 
 
+@pytest.fixture(autouse=True, scope="package")
+def _one_thread():
+    """One thread: on models this small more only wait for each other, badly so beside other work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A WavLM of three layers with random weights, in s3prl's format."""

@@ -5,10 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from distilmos_plugin.config import Config, parse
 
 from .material import write_corpus, write_upstream
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _one_thread():
+    """One thread: on models so small more only wait for each other, and the last bits follow their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -20,15 +20,6 @@ EVERY_STEP = 0.0  # seconds between checkpoints
 NEVER = 1e9
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """The order of floating-point sums, and so the last bits, follow the number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def weights(corpus: Path, config: Config, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
     """What training gives that nobody disturbs."""
