@@ -94,7 +94,7 @@ def score(
         typer.Option(
             metavar="NAME",
             help="Bundled name, folder (exp/<experiment>/model), hf:owner/repository[/folder][@revision], official:wavlm or "
-            "official:w2v2. Several: mean and spread too."
+            "official:w2v2. Several: mean and spread too.",
         ),
     ] = ["mini"],  # noqa: B006
     output: Annotated[

@@ -131,8 +131,8 @@ class Config:
         num_workers: data loading processes.
         max_epoch, patience, optim, scheduler, accum_grad, grad_clip, keep_nbest_models, seed, use_amp: as in ESPnet;
             ``use_amp`` is bfloat16.
-        best_model_criterion: ``(phase, metric, min|max)`` entries, as in ESPnet; the first ranks the checkpoints, the next break
-            ties. Metrics of the phase ``valid`` are ``loss`` and ``<level>_<name>`` such as ``system_srcc``, ``utterance_lcc``.
+        best_model_criterion: ``(phase, metric, min|max)`` entries, as in ESPnet; the first ranks the epochs, the others break
+            ties. Metrics of phase ``valid`` are ``loss`` and ``<level>_<name>`` such as ``system_srcc``, ``utterance_lcc``.
         init_param: ``path:src:dst:exclude`` entries, as in ESPnet.
         freeze_param: prefixes of parameter names that are not trained.
         single_ratings: single ratings drawn for each clip and step, for listener conditioning.
