@@ -8,7 +8,7 @@ Source:   espeak-ng voices (formant synthesis, through the package ``espeakng-lo
           folder of clean recordings (``clean_dir``); degraded by real codecs and by the signal processing in ``simulation``.
 Licence:  what this makes from espeak-ng is free of rights of others; clips from ``clean_dir`` stay under the licence of the
           recordings.
-Size:     900 / 240 / 240 / 240 clips of 2 to 4 s (train, dev, test, test_ood), 38 systems of 8, 16 and 22.05 kHz in the first
+Size:     900 / 240 / 240 / 240 clips of 2 to 4 s (train, dev, test, test_ood), 37 systems of 8, 16 and 22.05 kHz in the first
           three, 16 others in test_ood; 8 ratings a clip by 40 simulated listeners; about 150 MB.
 Sets:     train, dev and test share the systems, the voices and the ten languages; sentences are of each set alone.
           test_ood has other languages, voices and systems.

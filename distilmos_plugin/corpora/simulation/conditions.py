@@ -120,7 +120,6 @@ def _codec(codec: str, compression: float | None = None) -> tuple[str, Mapping[s
 
 CONDITIONS: tuple[Condition, ...] = (
     _condition("clean", 22050),
-    _condition("downsampled-8k", 8000),
     _condition("noise-white-50dB", 22050, ("noise", {"colour": "white", "snr": 50})),
     _condition("noise-white-30dB", 16000, ("noise", {"colour": "white", "snr": 30})),
     _condition("noise-white-15dB", 22050, ("noise", {"colour": "white", "snr": 15})),
@@ -150,7 +149,7 @@ CONDITIONS: tuple[Condition, ...] = (
     _condition("mp3-64k", 22050, _codec("mp3", 0.7)),
     _condition("gsm", 8000, _codec("gsm")),
     _condition("mu-law-8k", 8000, _codec("mu-law")),
-    _condition("ima-adpcm", 16000, _codec("ima-adpcm")),
+    _condition("ima-adpcm", 8000, _codec("ima-adpcm")),
     _condition("world", 22050, ("world", {})),
     _condition("world-coarse", 16000, ("world", {"frame_ms": 15.0, "envelope_dims": 16})),
     _condition("griffin-lim-mel", 22050, ("griffin-lim", {"iterations": 30, "mels": 80})),
