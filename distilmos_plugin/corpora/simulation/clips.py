@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import json
@@ -26,6 +27,7 @@ from distilmos_plugin.errors import DataError
 from distilmos_plugin.files import atomic_write, fingerprint
 
 FULL_SCALE = 32768  # of 16 bits
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # read by numerical libraries as they load
 LEVELS = -32.0, -24.0  # dBov, lowest and highest active speech level of a clip
 BABBLE_RATE = 22050  # Hz
 BABBLE_TALKERS, BABBLE_SENTENCES = 6, 6  # people talking at once; sentences of each
@@ -165,9 +167,26 @@ def _map_in_processes(make: Callable[[Clip], MadeClip], clips: Sequence[Clip], n
     # spawn: a fork of a process that has run torch may hang in its thread pool
     pool = ProcessPoolExecutor(nj, multiprocessing.get_context("spawn"), _end_with_parent)
     try:
-        yield from pool.map(make, clips, chunksize=CLIPS_A_TURN)
+        with _one_thread_each():
+            made = pool.map(make, clips, chunksize=CLIPS_A_TURN)  # starts the processes
+        yield from made
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let processes that are started in the block compute with one thread: there is one process for each core already."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _end_with_parent() -> None:
