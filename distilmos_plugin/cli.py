@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from distilmos_plugin.commands import corpus, tokens, upstream
+from distilmos_plugin.commands.options import Conf, Settings, read_config
 from distilmos_plugin.errors import DistilmosError
 
 app = typer.Typer(
@@ -19,17 +21,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-corpus_app = typer.Typer(help="Corpora and data directories.", no_args_is_help=True)
-tokens_app = typer.Typer(help="Code books of an upstream's layers, and tokens.", no_args_is_help=True)
-upstream_app = typer.Typer(help="The SSL upstreams that can be used.", no_args_is_help=True)
-app.add_typer(corpus_app, name="corpus")
-app.add_typer(tokens_app, name="tokens")
-app.add_typer(upstream_app, name="upstream")
+app.add_typer(corpus.app, name="corpus")
+app.add_typer(tokens.app, name="tokens")
+app.add_typer(upstream.app, name="upstream")
 
-Conf = Annotated[Path, typer.Option("--conf", help="Configuration of the experiment, a file of conf/.")]
-Settings = Annotated[
-    list[str], typer.Option("--set", help="A setting instead of the configuration's: key=value, section.key=value.")
-]
 SystemTruth = Annotated[str, typer.Option(help="scored-set, ratings or file: where a system's true score comes from.")]
 SystemFile = Annotated[Path | None, typer.Option(help="With --system-truth file: lines of system,mean.")]
 Force = Annotated[bool, typer.Option("--force", help="Do it again, also where the output is complete and current.")]
@@ -143,96 +138,6 @@ def score(
     raise typer.Exit(outcome.exit_code)
 
 
-@corpus_app.command("prepare")
-def corpus_prepare(
-    name: Annotated[str, typer.Argument(help="Corpus: `distilmos corpus list` names them.")],
-    output: Annotated[Path, typer.Argument(help="Folder for the data directories.")],
-    nj: Annotated[int | None, typer.Option(help="Parallel processes.")] = None,
-    seed: Annotated[int | None, typer.Option(help="For corpora that are simulated.")] = None,
-    clean_dir: Annotated[
-        Path | None, typer.Option(help="mini: a folder of clean recordings instead of synthetic speech.")
-    ] = None,
-    scale: Annotated[float | None, typer.Option(help="mini: part of the full size, 0 to 1.")] = None,
-    data_root: Annotated[Path | None, typer.Option(help="Where a corpus was downloaded to.")] = None,
-) -> None:
-    """Make the data directories of a corpus. A corpus that is complete and current is left alone."""
-    from distilmos_plugin.corpora import prepare
-
-    prepare(name, output, nj=nj, seed=seed, clean_dir=clean_dir, scale=scale, data_root=data_root)
-
-
-@corpus_app.command("list")
-def corpus_list() -> None:
-    """List the corpora."""
-    from distilmos_plugin.corpora import describe
-
-    print(describe())
-
-
-@corpus_app.command("check")
-def corpus_check(
-    directory: Annotated[Path, typer.Argument(help="Data directory, such as data/mini/test.")],
-    audio: Annotated[bool, typer.Option(help="Read all of the audio too.")] = True,
-    allow_pipes: Annotated[bool, typer.Option("--allow-pipes", help="Run the command pipes of a wav.scp.")] = False,
-) -> None:
-    """Check a data directory; everything that is wrong is listed."""
-    from distilmos_plugin.data.directory import check
-
-    print(check(directory, audio, allow_pipes))
-
-
-@upstream_app.command("list")
-def upstream_list() -> None:
-    """List the upstreams, what each needs, and how it is batched."""
-    from distilmos_plugin.upstreams.resolver import list_upstreams
-
-    needs = {"nothing": "runs offline", "checkpoint": "needs --ckpt", "network": "downloads"}
-    entries = list_upstreams()
-    width = max(len(entry.name) for entry in entries)
-    for entry in entries:
-        state = f"does not work here: {entry.broken}" if entry.broken else f"{needs[entry.needs]:<13}  {entry.batching}"
-        print(f"{entry.name:<{width}}  {state}")
-
-
-@upstream_app.command("show")
-def upstream_show(
-    name: Annotated[str, typer.Argument(help="Upstream name.")],
-    ckpt: Annotated[str | None, typer.Option(help="Its checkpoint, if it needs one.")] = None,
-) -> None:
-    """Describe one upstream; one that needs no network is loaded for it."""
-    from distilmos_plugin.config import UpstreamConfig
-    from distilmos_plugin.upstreams.upstream import show_upstream
-
-    for fact, value in show_upstream(name, UpstreamConfig(ckpt=ckpt)).items():
-        print(f"{fact:<14} {value}")
-
-
-@tokens_app.command("learn")
-def tokens_learn(
-    data: Annotated[Path, typer.Argument(help="Data directory, such as data/mini/train.")],
-    conf: Conf,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the code book.")],
-    settings: Settings = [],  # noqa: B006  typer copies it
-) -> None:
-    """Fit a k-means code book to every chosen layer of the frozen upstream, in one pass over the audio."""
-    from distilmos_plugin.tokens.stages import learn_stage
-
-    learn_stage(_config(conf, settings), data, output)
-
-
-@tokens_app.command("extract")
-def tokens_extract(
-    data: Annotated[Path, typer.Argument(help="Data directory, such as data/mini/train.")],
-    conf: Conf,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder with the code book, for the tokens.")],
-    settings: Settings = [],  # noqa: B006
-) -> None:
-    """Write the token of every frame and layer as a Kaldi archive."""
-    from distilmos_plugin.tokens.stages import extract_stage
-
-    extract_stage(_config(conf, settings), data, output)
-
-
 @app.command()
 def train(
     train_data: Annotated[Path, typer.Argument(help="Data directory to train on.")],
@@ -250,13 +155,7 @@ def train(
     """
     from distilmos_plugin.training import fit
 
-    fit.train(_config(conf, settings), train_data, dev_data, expdir, tokens, ngpu=ngpu, nnodes=nnodes)
-
-
-def _config(path: Path, settings: list[str]):
-    from distilmos_plugin.config import load_config, override
-
-    return override(load_config(path), settings)
+    fit.train(read_config(conf, settings), train_data, dev_data, expdir, tokens, ngpu=ngpu, nnodes=nnodes)
 
 
 @app.command()
