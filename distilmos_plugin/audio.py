@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 import soxr
@@ -21,7 +22,7 @@ from distilmos_plugin.errors import DistilmosError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Audio", "AudioProblem", "AudioReader", "Length", "as_audio", "open_audio", "probe", "read_audio"]
+__all__ = ["Audio", "AudioProblem", "AudioReader", "Length", "WantedRate", "as_audio", "open_audio", "probe", "read_audio"]
 
 RESAMPLER = "VHQ"  # soxr's very high quality: 28 bits, that is about 169 dB down in the stop band
 RESAMPLER_REACH = 400  # samples of the lower rate; twice what soxr VHQ looks at on either side
@@ -32,6 +33,10 @@ LOW_LEVEL_DBFS = -50.0  # RMS without DC; 24 dB below the -26 dBov at which spee
 MAX_AMPLITUDE = 100.0  # of full scale, +40 dB: beyond it, floats are integers that nobody scaled
 FLAGS = ("silent", "clipped", "stereo_downmixed", "resampled", "low_level")  # in the order in which they are given
 MAX_CHANNELS = 64  # an array with more rows than this is [time, channels]
+
+
+WantedRate: TypeAlias = "int | Callable[[int], int] | None"
+"""Hz to resample to: a number, a function of the source's own rate, or None for the source's own."""
 
 
 class Length(NamedTuple):
@@ -62,13 +67,13 @@ class Audio:
 
 
 def read_audio(
-    source: str | os.PathLike | bytes | BinaryIO, sample_rate: int | None = None, *, allow_pipes: bool = False
+    source: str | os.PathLike | bytes | BinaryIO, sample_rate: WantedRate = None, *, allow_pipes: bool = False
 ) -> Audio:
     """Read a whole sound.
 
     Args:
         source: a path; an entry of a Kaldi archive (``"file.ark:123"``); the bytes of a sound file; a binary file object.
-        sample_rate: Hz to resample to (soxr, very high quality, along time); None keeps the source's own rate.
+        sample_rate: what to resample to (soxr, very high quality, along time).
         allow_pipes: also run ``"command |"`` entries of a Kaldi ``wav.scp``.
 
     Raises:
@@ -79,14 +84,14 @@ def read_audio(
         return reader.audio()
 
 
-def as_audio(samples: np.ndarray | torch.Tensor, native_rate: int, sample_rate: int | None = None) -> Audio:
+def as_audio(samples: np.ndarray | torch.Tensor, native_rate: int, sample_rate: WantedRate = None) -> Audio:
     """Take samples that are already in memory.
 
     Args:
         samples: numpy array or torch tensor (any device), ``[time]`` or ``[channels, time]``: channels FIRST. Floats have
             full scale 1; int8, int16, int32 and unsigned integers are scaled by their width.
         native_rate: Hz of ``samples``.
-        sample_rate: Hz to resample to; None keeps ``native_rate``.
+        sample_rate: what to resample to.
 
     Raises:
         AudioProblem: ``empty`` or ``non_finite``, as :func:`read_audio`.
@@ -121,11 +126,12 @@ def probe(source: str | os.PathLike | bytes | BinaryIO, *, allow_pipes: bool = F
 
 
 def open_audio(
-    source: str | os.PathLike | bytes | BinaryIO, sample_rate: int | None = None, *, allow_pipes: bool = False
+    source: str | os.PathLike | bytes | BinaryIO, sample_rate: WantedRate = None, *, allow_pipes: bool = False
 ) -> AudioReader:
     """Open a sound of any length for reading piece by piece; arguments and errors as :func:`read_audio`."""
-    rate = None if sample_rate is None else _rate(sample_rate)
-    return AudioReader(open_sound(source, allow_pipes), rate)
+    if not callable(sample_rate) and sample_rate is not None:
+        _rate(sample_rate)  # before the file is opened
+    return AudioReader(open_sound(source, allow_pipes), sample_rate)
 
 
 class AudioReader:
@@ -138,10 +144,11 @@ class AudioReader:
         duration: seconds.
     """
 
-    def __init__(self, sound: Sound, sample_rate: int | None = None) -> None:
+    def __init__(self, sound: Sound, sample_rate: WantedRate = None) -> None:
         self._sound = sound
         self.native_rate, self.channels = sound.rate, sound.channels
-        self.sample_rate = sound.rate if sample_rate is None else _rate(sample_rate)
+        wanted = sample_rate(sound.rate) if callable(sample_rate) else sample_rate
+        self.sample_rate = sound.rate if wanted is None else _rate(wanted)
         if not sound.frames or not sound.channels:
             sound.close()
             raise AudioProblem("empty", f"{sound.name}: no samples")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from distilmos_plugin import audio
+from distilmos_plugin.audio import WantedRate
 from distilmos_plugin.data.directory import WAV, DataDirectory
 from distilmos_plugin.data.labels import Labels
 from distilmos_plugin.errors import DataError, some
@@ -30,6 +32,7 @@ class Item:
     Attributes:
         key: of the data directory.
         waveform: float32 ``[samples]``.
+        rate: of the waveform, Hz.
         targets: target name -> label.
         tokens: int64 ``[frames, layers]``, or None.
         listeners: int64 ``[R]`` listener numbers, ``NO_LISTENER`` where the clip has fewer ratings; None without.
@@ -38,6 +41,7 @@ class Item:
 
     key: str
     waveform: Tensor
+    rate: int
     targets: dict[str, float]
     tokens: Tensor | None = None
     listeners: Tensor | None = None
@@ -46,10 +50,11 @@ class Item:
 
 @dataclass
 class Batch:
-    """A batch of ``B`` clips; ``waveforms`` are unpadded, float32 ``[samples]`` each."""
+    """A batch of ``B`` clips; ``waveforms`` are unpadded, float32 ``[samples]`` each, at ``rates`` Hz."""
 
     keys: list[str]
     waveforms: list[Tensor]
+    rates: list[int]
     labels: Labels
 
 
@@ -66,14 +71,14 @@ class TrainingClips(Dataset):
 
     Args:
         directory: with the labels of all ``targets``.
-        sample_rate: Hz that clips are resampled to.
+        sample_rate: what clips are resampled to: Hz, or a function of a clip's own rate.
         targets: names of the labels; ``mos`` is ``utt2mos``.
         max_seconds: longer clips are cropped at random; None never crops.
         tokens: key -> token ids ``[frames, layers]`` of the whole clip; None without a token loss.
-        hop: samples from one frame to the next; crops start on frames, and the tokens are cut to match.
+        hop_seconds: from one frame to the next; crops start on frames, and the tokens are cut to match. 0: on any sample.
         single_ratings: R, single ratings of the first target drawn for each item without replacement; 0 for none.
         listeners: listener name -> number (:func:`listener_numbers` of the training set); ratings by others are left out.
-        min_samples: shortest clip that the upstream takes, samples at ``sample_rate``.
+        min_seconds: shortest clip that the upstream takes.
         seed: of crops and ratings.
         allow_pipes: run ``command |`` entries of ``wav.scp``.
 
@@ -88,21 +93,21 @@ class TrainingClips(Dataset):
         self,
         directory: DataDirectory,
         *,
-        sample_rate: int,
+        sample_rate: WantedRate,
         targets: Sequence[str] = ("mos",),
         max_seconds: float | None = None,
         tokens: Mapping[str, np.ndarray] | None = None,
-        hop: int = 1,
+        hop_seconds: float = 0.0,
         single_ratings: int = 0,
         listeners: Mapping[str, int] | None = None,
-        min_samples: int = 1,
+        min_seconds: float = 0.0,
         seed: int = 0,
         allow_pipes: bool = False,
     ) -> None:
         self.directory, self.keys = directory, directory.keys
-        self._rate, self._hop, self._seed, self._allow_pipes = sample_rate, hop, seed, allow_pipes
+        self._rate, self._hop_seconds, self._seed, self._allow_pipes = sample_rate, hop_seconds, seed, allow_pipes
         self._targets, self._tokens, self._single_ratings = tuple(targets), tokens, single_ratings
-        self._max_samples = None if max_seconds is None else int(max_seconds * sample_rate)
+        self._max_seconds = math.inf if max_seconds is None else max_seconds
         self._ratings = self._ratings_by_key(listeners) if single_ratings else {}
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # loading processes that live on see it change
         for target in self._targets:
@@ -111,11 +116,9 @@ class TrainingClips(Dataset):
         if tokens is not None and (missing := [key for key in self.keys if key not in tokens]):
             raise DataError(f"{directory.path}: no tokens for {len(missing)} of {len(self.keys)} clips ({some(missing)})")
         seconds = directory.seconds(allow_pipes)
-        if short := [key for key in self.keys if seconds[key] * sample_rate < min_samples]:
-            shortest = min_samples / sample_rate
-            raise DataError(f"{directory.path}: {len(short)} clips are shorter than {shortest:.3f} s: {some(short)}")
-        limit = np.inf if max_seconds is None else max_seconds
-        self.seconds = [min(seconds[key], limit) for key in self.keys]
+        if short := [key for key in self.keys if seconds[key] < min_seconds]:
+            raise DataError(f"{directory.path}: {len(short)} clips are shorter than {min_seconds:.3f} s: {some(short)}")
+        self.seconds = [min(seconds[key], self._max_seconds) for key in self.keys]
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, from 0, that crops and ratings are drawn for; loading processes that already run follow."""
@@ -128,36 +131,27 @@ class TrainingClips(Dataset):
         key = self.keys[index]
         generator = np.random.default_rng([self._seed, int(self._epoch), zlib.crc32(key.encode())])
         try:
-            samples = audio.read_audio(self.directory.wav[key], self._rate, allow_pipes=self._allow_pipes).samples
+            sound = audio.read_audio(self.directory.wav[key], self._rate, allow_pipes=self._allow_pipes)
         except audio.AudioProblem as problem:
             raise DataError(f"{self.directory.path / WAV}: key '{key}': {problem}") from None
-        tokens = self._tokens_of(key, len(samples))
-        samples, tokens = self._crop(samples, tokens, generator)
+        hop = max(1, round(self._hop_seconds * sound.sample_rate))
+        tokens = self._tokens_of(key, len(sound.samples) / hop)
+        longest = self._max_seconds * sound.sample_rate
+        samples, tokens = _crop(sound.samples, longest, hop, tokens, generator)
         listeners, ratings = self._draw_ratings(key, generator)
         targets = {target: self.directory.targets[target][key] for target in self._targets}
-        return Item(key, torch.from_numpy(samples), targets, tokens, listeners, ratings)
+        return Item(key, torch.from_numpy(samples), sound.sample_rate, targets, tokens, listeners, ratings)
 
-    def _tokens_of(self, key: str, num_samples: int) -> Tensor | None:
+    def _tokens_of(self, key: str, num_frames: float) -> Tensor | None:
         if self._tokens is None:
             return None
         tokens = torch.from_numpy(np.asarray(self._tokens[key]).astype(np.int64))
-        if tokens.ndim != 2 or abs(num_samples / self._hop - len(tokens)) > FRAME_SLACK:
+        if tokens.ndim != 2 or abs(num_frames - len(tokens)) > FRAME_SLACK:
             raise DataError(
                 f"{self.directory.path}: key '{key}': tokens of shape {tuple(tokens.shape)} do not fit audio of "
-                f"{num_samples / self._hop:.1f} frames; extract the tokens again"
+                f"{num_frames:.1f} frames; extract the tokens again"
             )
         return tokens
-
-    def _crop(
-        self, samples: np.ndarray, tokens: Tensor | None, generator: np.random.Generator
-    ) -> tuple[np.ndarray, Tensor | None]:
-        """Cut a whole number of frames off the ends, so that what is left has exactly that many frames fewer."""
-        if self._max_samples is None or len(samples) <= self._max_samples:
-            return samples, tokens
-        dropped = -(-(len(samples) - self._max_samples) // self._hop)
-        first = int(generator.integers(dropped + 1))
-        kept = samples[first * self._hop : len(samples) - (dropped - first) * self._hop]
-        return kept, None if tokens is None else tokens[first : len(tokens) - (dropped - first)]
 
     def _ratings_by_key(self, listeners: Mapping[str, int] | None) -> dict[str, list[tuple[int, float]]]:
         if self.directory.ratings is None or listeners is None:
@@ -179,6 +173,18 @@ class TrainingClips(Dataset):
         return listeners, ratings
 
 
+def _crop(
+    samples: np.ndarray, longest: float, hop: int, tokens: Tensor | None, generator: np.random.Generator
+) -> tuple[np.ndarray, Tensor | None]:
+    """Cut a whole number of frames off the ends, so that what is left has exactly that many frames fewer."""
+    if len(samples) <= longest:
+        return samples, tokens
+    dropped = -(-(len(samples) - int(longest)) // hop)
+    first = int(generator.integers(dropped + 1))
+    kept = samples[first * hop : len(samples) - (dropped - first) * hop]
+    return kept, None if tokens is None else tokens[first : len(tokens) - (dropped - first)]
+
+
 def collate(items: Sequence[Item]) -> Batch:
     """Make a batch of items: waveforms stay unpadded, tokens are padded with ``NO_TOKEN``."""
 
@@ -191,4 +197,4 @@ def collate(items: Sequence[Item]) -> Batch:
     if items[0].tokens is not None:
         tokens = torch.nn.utils.rnn.pad_sequence([item.tokens for item in items], batch_first=True, padding_value=NO_TOKEN)
     labels = Labels(targets, tokens, stack("listeners"), stack("ratings"))
-    return Batch([item.key for item in items], [item.waveform for item in items], labels)
+    return Batch([item.key for item in items], [item.waveform for item in items], [item.rate for item in items], labels)

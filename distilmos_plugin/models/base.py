@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -81,8 +82,12 @@ class MOSModel(nn.Module):
         if self.conf.listeners:
             self.listener_embedding = nn.Embedding.from_pretrained(torch.zeros(num_listeners + 1, dim), freeze=False)
 
-    def encode(self, waveforms: Waveforms) -> Encoded:
-        """Map waveforms to the frames that the head reads; a listener's embedding is added to each of them."""
+    def input_rate(self, native_rate: int) -> int:
+        """Return the rate, in Hz, at which the model wants to hear a clip of that native rate: here, always its upstream's."""
+        return self.upstream.sample_rate
+
+    def encode(self, waveforms: Waveforms, rates: Sequence[int]) -> Encoded:
+        """Map waveforms, each at its rate in Hz, to the frames that the head reads; a listener is added to each."""
         raise NotImplementedError
 
     def score(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -101,15 +106,18 @@ class MOSModel(nn.Module):
         low, high = self.conf.label_range
         return (high - low) / 2 * (raw.tanh() if self.conf.bounded else raw) + (high + low) / 2
 
-    def forward(self, waveforms: Waveforms, listeners: Tensor | None = None) -> Prediction:
+    def forward(self, waveforms: Waveforms, listeners: Tensor | None = None, rates: Sequence[int] | None = None) -> Prediction:
         """Score a batch of ``B`` clips, as the mean listener where the system has listeners.
 
         Args:
-            waveforms: one float32 ``[samples]`` a clip, at the upstream's rate.
+            waveforms: one float32 ``[samples]`` a clip, at the rate that :meth:`input_rate` asks for.
             listeners: int64 ``[B, R]``, -1 where there is none: adds ``auxiliary["listener_scores"]`` ``[B, R]``, the first
                 target as each listener would rate it (0 where there is none). The encoder still runs once.
+            rates: of each waveform, Hz; None where all are at the rate for clips of the upstream's own rate.
         """
-        encoded = self.encode(waveforms)
+        if rates is None:
+            rates = [self.input_rate(self.upstream.sample_rate)] * len(waveforms)
+        encoded = self.encode(waveforms, rates)
         features, lengths = encoded.features, encoded.lengths
         batch = len(lengths)
         rated = None

@@ -10,6 +10,7 @@ and weight of the losses are our choice.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -92,7 +93,7 @@ class DistilMOS(MOSModel):
         self.add_listeners(num_listeners, conf.hidden_dim)
         self.predictors = nn.ModuleList(TokenPredictor(conf.hidden_dim, clusters) for _ in token_layers)
 
-    def encode(self, waveforms: Waveforms) -> Encoded:
+    def encode(self, waveforms: Waveforms, rates: Sequence[int]) -> Encoded:
         hidden = self.upstream(waveforms)
         mixed = self.weighted_sum([hidden.states[layer] for layer in self.layers])
         encoded = Encoded(*self.feature_processor(mixed, hidden.lengths))

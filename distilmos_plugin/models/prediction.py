@@ -12,7 +12,7 @@ from distilmos_plugin.data.labels import Labels
 __all__ = ["Labels", "Prediction", "Waveforms"]
 
 Waveforms = Sequence[Tensor]
-"""A batch: one float32 mono waveform ``[samples]`` a clip, at the upstream's sample rate, unpadded."""
+"""A batch: one float32 mono waveform ``[samples]`` a clip, unpadded."""
 
 
 @dataclass

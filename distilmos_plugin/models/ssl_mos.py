@@ -7,6 +7,7 @@ Both average over zero-padded or repeated frames in a batch; here only valid fra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,7 +71,7 @@ class SSLMOS(MOSModel):
             self.linear = nn.Linear(upstream.dim, len(self.targets))
         self.add_listeners(num_listeners, upstream.dim)
 
-    def encode(self, waveforms: Waveforms) -> Encoded:
+    def encode(self, waveforms: Waveforms, rates: Sequence[int]) -> Encoded:
         hidden = self.upstream(waveforms)
         return Encoded(self.weighted_sum([hidden.states[layer] for layer in self.layers]), hidden.lengths)
 

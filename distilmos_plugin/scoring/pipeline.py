@@ -84,11 +84,11 @@ class Pipeline:
         """Read a clip: what is wrong with the audio is a result, anything else an error."""
         model = self.predictor
         try:
-            recording = open_recording(clip, model.sample_rate, model.window, self.allow_pipes)
+            recording = open_recording(clip, model.model.input_rate, model.window, self.allow_pipes)
         except AudioProblem as problem:
             return Opened(clip, None, problem)
         try:
-            model.refuse_short(clip.path or clip.key, recording.num_samples)
+            model.refuse_short(clip.path or clip.key, recording.num_samples, recording.rate)
         except AudioProblem as problem:
             return Opened(clip, recording, problem)
         return Opened(clip, recording)
@@ -96,12 +96,12 @@ class Pipeline:
     def _take(self, opened: Callable[[], Opened | None]) -> list[Opened]:
         """Take clips until there is enough audio to choose batches from."""
         chunk: list[Opened] = []
-        samples = 0
-        enough = LOOK_AHEAD_BATCHES * self.batch_seconds * self.predictor.sample_rate
-        while samples < enough and len(chunk) < LOOK_AHEAD_CLIPS and (item := opened()) is not None:
+        seconds = 0.0
+        enough = LOOK_AHEAD_BATCHES * self.batch_seconds
+        while seconds < enough and len(chunk) < LOOK_AHEAD_CLIPS and (item := opened()) is not None:
             chunk.append(item)
             if item.recording is not None:
-                samples += min(item.recording.num_samples, self.predictor.window)
+                seconds += self._seconds_at_once(item.recording)
         return chunk
 
     def _chunk_scores(self, chunk: list[Opened], pool: Executor | None) -> Iterator[Score]:
@@ -121,19 +121,28 @@ class Pipeline:
     def _batches(self, chunk: list[Opened]) -> list[list[int]]:
         """Return positions in ``chunk``, batch by batch; a long clip is a batch of its own."""
         sound = [index for index, item in enumerate(chunk) if item.problem is None]
-        whole = [index for index in sound if chunk[index].recording.num_samples <= self.predictor.window]
-        seconds = [chunk[index].recording.num_samples / self.predictor.sample_rate for index in whole]
+        whole = [index for index in sound if not self._is_long(chunk[index].recording)]
+        seconds = [self._seconds_at_once(chunk[index].recording) for index in whole]
         batches = [[whole[position] for position in batch] for batch in pack(seconds, self.batch_seconds)]
-        batches += [[index] for index in sound if chunk[index].recording.num_samples > self.predictor.window]
+        batches += [[index] for index in sound if self._is_long(chunk[index].recording)]
         return sorted(batches, key=min)
+
+    def _is_long(self, recording: Recording) -> bool:
+        return recording.num_samples > self.predictor.window(recording.rate)
+
+    def _seconds_at_once(self, recording: Recording) -> float:
+        """Audio of a clip that the model gets in one piece."""
+        return min(recording.num_samples, self.predictor.window(recording.rate)) / recording.rate
 
     def _batch_scores(self, batch: list[int], chunk: list[Opened], pool: Executor | None) -> dict[int, Score]:
         items = [chunk[index] for index in batch]
         if not items:
             return {}
-        if items[0].recording.num_samples > self.predictor.window:
+        if self._is_long(items[0].recording):
             return {batch[0]: self._long_score(items[0], pool)}
-        predicted = self.predictor.predict([item.recording.read(0, item.recording.num_samples) for item in items], self.frames)
+        recordings = [item.recording for item in items]
+        waveforms = [recording.read(0, recording.num_samples) for recording in recordings]
+        predicted = self.predictor.predict(waveforms, [recording.rate for recording in recordings], self.frames)
         scores = {}
         for index, item, (targets, curves) in zip(batch, items, predicted, strict=True):
             frames = None
@@ -147,23 +156,23 @@ class Pipeline:
     def _long_score(self, item: Opened, pool: Executor | None) -> Score:
         """Score a clip in windows, a few at a time: the mean of the windows' scores, weighted by their durations."""
         model = self.predictor
-        spans = windows(item.recording.num_samples, model.window, model.hop)
-        at_once = max(1, int(self.batch_seconds * model.sample_rate) // model.window)
+        rate = item.recording.rate
+        window, hop = model.window(rate), model.hop(rate)
+        spans = windows(item.recording.num_samples, window, hop)
+        at_once = max(1, int(self.batch_seconds * rate) // window)
         scored: list[dict[str, float]] = []
         with contextlib.ExitStack() as stack:
             reader = pool or stack.enter_context(ThreadPoolExecutor(1))
             samples = read_ahead(reader, item.recording.read, spans)
             try:
                 while group := list(itertools.islice(samples, at_once)):
-                    scored += [targets for targets, _ in model.predict(group, frames=False)]
+                    scored += [targets for targets, _ in model.predict(group, [rate] * len(group))]
             except AudioProblem as problem:  # the file changed after it had been checked
                 return self._failure(item, problem)
         curves = {name: tuple(targets[name] for targets in scored) for name in model.targets}
         weights = [stop - start for start, stop in spans]
         means = {name: float(np.average(curve, weights=weights)) for name, curve in curves.items()}
-        frames = (
-            Curve("window", model.hop / model.sample_rate, model.window / model.sample_rate, curves) if self.frames else None
-        )
+        frames = Curve("window", hop / rate, window / rate, curves) if self.frames else None
         return self._success(item, means, frames, ("windowed",))
 
     def _success(self, item: Opened, targets: dict[str, float], frames: Curve | None, flags: tuple[str, ...] = ()) -> Score:

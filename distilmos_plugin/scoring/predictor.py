@@ -19,7 +19,7 @@ from distilmos_plugin.audio import AudioProblem
 from distilmos_plugin.config import Config, ScoringConfig
 from distilmos_plugin.errors import ConfigError, DataError, ModelError, suggest
 from distilmos_plugin.models import MOSModel
-from distilmos_plugin.scoring.differentiable import resample
+from distilmos_plugin.models.resampling import resample
 from distilmos_plugin.scoring.pipeline import Pipeline
 from distilmos_plugin.scoring.recordings import as_clips
 from distilmos_plugin.scoring.results import Score
@@ -47,9 +47,7 @@ class Predictor:
 
     Attributes:
         targets: what is predicted.
-        sample_rate: at which the model hears, Hz.
-        min_samples: of the shortest clip that it scores.
-        window, hop: of long audio, samples.
+        min_samples: of the shortest clip that it scores, at its upstream's rate.
 
     Raises:
         ConfigError: for an unknown or missing device, an unknown precision, or impossible windows.
@@ -74,8 +72,8 @@ class Predictor:
         self.config, self.name, self.digest, self.precision = config, name, digest, precision
         self.about, self.source = about, source
         self.targets = tuple(model.targets)
-        self.sample_rate, self.min_samples = model.upstream.sample_rate, model.upstream.min_samples
-        self.window, self.hop = _window(config.scoring_conf, self.sample_rate, self.min_samples)
+        self.min_samples = model.upstream.min_samples
+        _check_windows(config.scoring_conf, self.min_samples / model.upstream.sample_rate)
         self._forward_lock = threading.Lock()
 
     @property
@@ -87,18 +85,28 @@ class Predictor:
     def frame_seconds(self) -> tuple[float, float]:
         """From one frame score to the next, and audio under one frame of the upstream, seconds."""
         upstream = self.model.upstream
-        return self.model.stride * upstream.hop / self.sample_rate, max(
-            upstream.hop, upstream.framing.receptive_field
-        ) / self.sample_rate
+        frame = max(upstream.hop, upstream.framing.receptive_field)
+        return self.model.stride * upstream.hop / upstream.sample_rate, frame / upstream.sample_rate
+
+    def window(self, rate: int) -> int:
+        """Samples at ``rate`` Hz that are scored at once; longer audio is cut."""
+        seconds = self.config.scoring_conf.window_seconds
+        return ENDLESS if math.isinf(seconds) else round(seconds * rate)
+
+    def hop(self, rate: int) -> int:
+        """Samples at ``rate`` Hz from one window of long audio to the next."""
+        return max(1, round(self.config.scoring_conf.hop_seconds * rate))
 
     @property
     def signature(self) -> str:
         """What makes these scores; two numbers with one signature can be compared."""
         conf = self.config.scoring_conf
         name = re.sub(r"[^\w.:/@+-]", "_", self.name)
-        window = "none" if self.window == ENDLESS else f"{conf.window_seconds:g}s/{conf.hop_seconds:g}s"
+        window = "none" if math.isinf(conf.window_seconds) else f"{conf.window_seconds:g}s/{conf.hop_seconds:g}s"
         model = f"distilmos|model:{name}@{self.digest}|v:{__version__}"
-        return f"{model}|rate:{self.sample_rate}|window:{window}|prec:{self.precision}"
+        slowest, fastest = map(self.model.input_rate, (1, 1 << 30))
+        rate = slowest if slowest == fastest else f"{slowest}-{fastest}"
+        return f"{model}|rate:{rate}|window:{window}|prec:{self.precision}"
 
     def score(self, source: Any, sample_rate: int | None = None, *, frames: bool = False, allow_pipes: bool = False) -> Score:
         """Score one clip.
@@ -153,12 +161,13 @@ class Predictor:
         return Pipeline(self, seconds, frames, allow_pipes).many(as_clips(sources, sample_rate), workers)
 
     def predict(
-        self, waveforms: Sequence[np.ndarray], frames: bool = False
+        self, waveforms: Sequence[np.ndarray], rates: Sequence[int], frames: bool = False
     ) -> list[tuple[dict[str, float], dict[str, np.ndarray]]]:
         """Run the model on one batch.
 
         Args:
-            waveforms: float32 ``[samples]`` at :attr:`sample_rate`, each of at least :attr:`min_samples`.
+            waveforms: float32 ``[samples]``, none too short (:meth:`refuse_short`).
+            rates: of each, Hz, as the model's ``input_rate`` says.
             frames: also give frame scores, where the system has them.
 
         Returns:
@@ -171,9 +180,9 @@ class Predictor:
         try:
             # no_grad, not inference_mode: what a layer keeps from this call may later be trained through.
             with self._evaluating(), torch.no_grad(), self._arithmetic():
-                prediction = self.model(tensors)
+                prediction = self.model(tensors, rates=rates)
         except torch.OutOfMemoryError as error:
-            seconds = max(map(len, tensors)) * len(tensors) / self.sample_rate
+            seconds = max(len(tensor) / rate for tensor, rate in zip(tensors, rates, strict=True)) * len(tensors)
             raise ModelError(
                 f"out of memory on {self.device} with {len(tensors)} clips, {seconds:.0f} s of audio with padding; "
                 "use a smaller batch_seconds or, for one long clip, shorter windows (scoring_conf)"
@@ -211,23 +220,24 @@ class Predictor:
         target = self.targets[0] if target is None else target
         if target not in self.targets:
             raise ConfigError(f"target: '{target}' is not one of {', '.join(self.targets)}{suggest(target, self.targets)}")
-        heard = [resample(waveform.float().to(self.device), sample_rate, self.sample_rate) for waveform in waveforms]
+        rate = self.model.input_rate(sample_rate)
+        heard = [resample(waveform.float().to(self.device), sample_rate, rate) for waveform in waveforms]
         for position, waveform in enumerate(heard):
-            self.refuse_short(f"clip {position}", len(waveform))
+            self.refuse_short(f"clip {position}", len(waveform), rate)
         # cuDNN's recurrent layers have no backward pass in evaluation mode; the native ones have.
         without_cudnn = torch.backends.cudnn.flags(enabled=False)
         reachable = self.model.upstream.gradient_to_waveforms()
         with self._evaluating(), _constant_parameters(self.model), reachable, self._arithmetic(), without_cudnn:
-            return self.model(heard).utterance[target]
+            return self.model(heard, rates=[rate] * len(heard)).utterance[target]
 
-    def refuse_short(self, name: str, num_samples: int) -> None:
-        """Raise an AudioProblem ``too_short`` if the upstream cannot make one frame of so many samples."""
-        if num_samples < self.min_samples:
-            milliseconds = 1000 / self.sample_rate
+    def refuse_short(self, name: str, num_samples: int, rate: int) -> None:
+        """Raise an AudioProblem ``too_short`` if the upstream cannot make one frame of so many samples at ``rate`` Hz."""
+        needed = -(-self.min_samples * rate // self.model.upstream.sample_rate)
+        if num_samples < needed:
             raise AudioProblem(
                 "too_short",
-                f"{name}: {num_samples * milliseconds:.1f} ms, the model needs {self.min_samples * milliseconds:.0f} ms "
-                f"({self.min_samples} samples at {self.sample_rate} Hz)",
+                f"{name}: {1000 * num_samples / rate:.1f} ms, the model needs {1000 * needed / rate:.0f} ms "
+                f"({needed} samples at {rate} Hz)",
             )
 
     @contextlib.contextmanager
@@ -276,22 +286,19 @@ def choose_device(name: str | torch.device) -> torch.device:
     return device
 
 
-def _window(conf: ScoringConfig, sample_rate: int, min_samples: int) -> tuple[int, int]:
-    """Return length and hop of windows in samples."""
-    if not 0 < conf.hop_seconds <= conf.window_seconds or not conf.batch_seconds > 0:
+def _check_windows(conf: ScoringConfig, shortest: float) -> None:
+    """Raise a ConfigError for impossible windows; ``shortest`` is the shortest clip that the model scores, seconds."""
+    window, hop = conf.window_seconds, conf.hop_seconds
+    if not 0 < hop <= window or not conf.batch_seconds > 0:
         raise ConfigError(
             "scoring_conf: expected 0 < hop_seconds <= window_seconds and batch_seconds > 0, found "
-            f"hop_seconds {conf.hop_seconds:g}, window_seconds {conf.window_seconds:g}, batch_seconds {conf.batch_seconds:g}"
+            f"hop_seconds {hop:g}, window_seconds {window:g}, batch_seconds {conf.batch_seconds:g}"
         )
-    if math.isinf(conf.window_seconds):
-        return ENDLESS, ENDLESS
-    window, hop = round(conf.window_seconds * sample_rate), max(1, round(conf.hop_seconds * sample_rate))
-    if window - hop + 1 < min_samples:  # the shortest last window
+    if not math.isinf(window) and window - hop < shortest:  # the last window is longer than window - hop
         raise ConfigError(
-            f"scoring_conf: window_seconds {conf.window_seconds:g} and hop_seconds {conf.hop_seconds:g} leave last windows "
-            f"shorter than one frame of the upstream ({min_samples} samples)"
+            f"scoring_conf: window_seconds {window:g} and hop_seconds {hop:g} leave last windows shorter than one frame of "
+            f"the upstream ({shortest:g} s)"
         )
-    return window, hop
 
 
 @contextlib.contextmanager

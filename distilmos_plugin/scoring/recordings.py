@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from distilmos_plugin.audio import as_audio, open_audio
+from distilmos_plugin.audio import WantedRate, as_audio, open_audio
 from distilmos_plugin.errors import DataError
 from distilmos_plugin.scoring.collect import Clip
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Audio of one clip at the model's rate.
+    """Audio of one clip at the rate that the model wants it at.
 
     Attributes:
         num_samples: its length.
+        rate: Hz, of the samples.
         duration: seconds.
         native_rate: of the source, Hz.
         flags: of the whole clip.
@@ -29,6 +30,7 @@ class Recording:
     """
 
     num_samples: int
+    rate: int
     duration: float
     native_rate: int
     flags: tuple[str, ...]
@@ -36,8 +38,14 @@ class Recording:
     close: Callable[[], None] = lambda: None
 
 
-def open_recording(clip: Clip, sample_rate: int, whole_samples: int, allow_pipes: bool = False) -> Recording:
-    """Open a clip: decode it to memory if it has at most ``whole_samples``, else check it through and keep the file open.
+def open_recording(clip: Clip, sample_rate: WantedRate, window: Callable[[int], int], allow_pipes: bool = False) -> Recording:
+    """Open a clip: decode it to memory if it fits one window, else check it through and keep the file open.
+
+    Args:
+        clip: what to open.
+        sample_rate: to bring it to.
+        window: rate in Hz -> samples in a window.
+        allow_pipes: run command pipes.
 
     Raises:
         AudioProblem: if it cannot be scored.
@@ -51,10 +59,10 @@ def open_recording(clip: Clip, sample_rate: int, whole_samples: int, allow_pipes
         raise DataError(f"{clip.key}: sample_rate is for arrays and tensors; a sound file brings its own")
     reader = open_audio(clip.source, sample_rate, allow_pipes=allow_pipes)
     try:
-        if reader.num_samples > whole_samples:
+        if reader.num_samples > window(reader.sample_rate):
             flags = reader.flags
             return Recording(
-                reader.num_samples, reader.duration, reader.native_rate, flags, reader.read, lambda: reader.__exit__()
+                reader.num_samples, reader.sample_rate, reader.duration, reader.native_rate, flags, reader.read, reader.close
             )
         audio = reader.audio()
     except BaseException:
@@ -66,7 +74,8 @@ def open_recording(clip: Clip, sample_rate: int, whole_samples: int, allow_pipes
 
 def _in_memory(audio: Any) -> Recording:
     samples = audio.samples
-    return Recording(len(samples), audio.duration, audio.native_rate, audio.flags, lambda start, stop: samples[start:stop])
+    length, rate = len(samples), audio.sample_rate
+    return Recording(length, rate, audio.duration, audio.native_rate, audio.flags, lambda start, stop: samples[start:stop])
 
 
 def _is_array(source: Any) -> bool:

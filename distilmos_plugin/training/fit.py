@@ -30,7 +30,7 @@ from distilmos_plugin.training.ranking import Criterion, check_criterion
 from distilmos_plugin.training.reports import Curves, epoch_line, summary
 from distilmos_plugin.training.token_targets import TokenTargets
 from distilmos_plugin.training.validation import Validation, valid_metrics, without_systems
-from distilmos_plugin.upstreams.upstream import Upstream, load_upstream
+from distilmos_plugin.upstreams.upstream import load_upstream
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -168,7 +168,7 @@ class _Run:
     def train(self) -> None:
         fabric, experiment, config = self.fabric, self.experiment, self.experiment.config
         model, frozen = self._model()
-        clips = self._clips(model.upstream)
+        clips = self._clips(model)
         sampler = LengthBatches(
             clips.seconds, config.batch_seconds, config.batch_size, config.seed, fabric.world_size, fabric.global_rank
         )
@@ -214,18 +214,18 @@ class _Run:
                 say(line)
         return model, freeze(model, config.freeze_param)
 
-    def _clips(self, upstream: Upstream) -> TrainingClips:
-        config, directory = self.experiment.config, self.sets["train"]
+    def _clips(self, model: MOSModel) -> TrainingClips:
+        config, directory, upstream = self.experiment.config, self.sets["train"], model.upstream
         return TrainingClips(
             directory,
-            sample_rate=upstream.sample_rate,
+            sample_rate=model.input_rate,
             targets=config.targets,
             max_seconds=config.max_seconds,
             tokens=None if self.tokens is None else self.tokens.tokens,
-            hop=upstream.hop,
+            hop_seconds=upstream.hop / upstream.sample_rate,
             single_ratings=config.single_ratings,
             listeners=listener_numbers(directory) if config.single_ratings and directory.ratings else None,
-            min_samples=upstream.min_samples,
+            min_seconds=upstream.min_samples / upstream.sample_rate,
             seed=config.seed,
             allow_pipes=self.allow_pipes,
         )

@@ -35,7 +35,7 @@ class TrainingModule(nn.Module):
         return self
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        prediction = self.model(batch.waveforms, listeners=batch.labels.listeners)
+        prediction = self.model(batch.waveforms, listeners=batch.labels.listeners, rates=batch.rates)
         return self.model.loss(prediction, batch.labels)
 
 
@@ -50,6 +50,7 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     return Batch(
         batch.keys,
         [move(waveform) for waveform in batch.waveforms],
+        batch.rates,
         Labels(targets, **{name: move(value) for name, value in labels.items()}),
     )
 

@@ -62,7 +62,7 @@ class TestWholeClips:
 
     def test_seconds_are_those_of_the_items(self, directory):
         for max_seconds in (None, 2.0):
-            dataset = clips(directory, max_seconds=max_seconds, hop=HOP)
+            dataset = clips(directory, max_seconds=max_seconds, hop_seconds=HOP / RATE)
             for index, seconds in enumerate(dataset.seconds):
                 # a crop ends on a frame, and so may be up to a frame shorter than it may be
                 assert 0 <= seconds * RATE - len(dataset[index].waveform) < HOP
@@ -70,7 +70,7 @@ class TestWholeClips:
 
 class TestCrops:
     def test_tokens_are_cut_with_the_audio(self, directory, tokens):
-        dataset = clips(directory, max_seconds=1.0, tokens=tokens, hop=HOP)
+        dataset = clips(directory, max_seconds=1.0, tokens=tokens, hop_seconds=HOP / RATE)
         starts = set()
         for epoch in range(20):
             dataset.set_epoch(epoch)
@@ -87,7 +87,7 @@ class TestCrops:
 
     def test_the_draw_depends_on_seed_epoch_and_key_alone(self, directory):
         def starts(seed, epoch, order):
-            dataset = clips(directory, max_seconds=0.5, hop=1, seed=seed)
+            dataset = clips(directory, max_seconds=0.5, seed=seed)
             dataset.set_epoch(epoch)
             return {dataset.keys[index]: float(dataset[index].waveform[0]) for index in order}
 
@@ -142,16 +142,16 @@ class TestErrors:
     def test_missing_tokens(self, directory, tokens):
         del tokens["b"]
         with pytest.raises(DataError, match=r"no tokens for 1 of 3 clips \(b\)"):
-            clips(directory, tokens=tokens, hop=HOP)
+            clips(directory, tokens=tokens, hop_seconds=HOP / RATE)
 
     def test_tokens_of_other_audio(self, directory, tokens):
         tokens["a"] = tokens["c"]
         with pytest.raises(DataError, match=r"key 'a'.*extract the tokens again"):
-            clips(directory, tokens=tokens, hop=HOP)[0]
+            clips(directory, tokens=tokens, hop_seconds=HOP / RATE)[0]
 
     def test_clips_that_the_upstream_cannot_take(self, directory):
         with pytest.raises(DataError, match=r"2 clips are shorter than 2\.000 s: a, b"):
-            clips(directory, min_samples=2 * RATE)
+            clips(directory, min_seconds=2.0)
 
     def test_audio_that_vanished_names_its_key(self, directory, tmp_path):
         dataset = clips(directory)
@@ -162,7 +162,9 @@ class TestErrors:
 
 class TestBatch:
     def test_waveforms_stay_unpadded_and_tokens_are_padded(self, directory, tokens):
-        dataset = clips(directory, tokens=tokens, hop=HOP, single_ratings=4, listeners=listener_numbers(directory))
+        dataset = clips(
+            directory, tokens=tokens, hop_seconds=HOP / RATE, single_ratings=4, listeners=listener_numbers(directory)
+        )
         batch = collate([dataset[index] for index in range(3)])
         assert batch.keys == ["a", "b", "c"]
         assert [len(waveform) for waveform in batch.waveforms] == list(LENGTHS.values())

@@ -45,7 +45,7 @@ def test_scores_are_those_of_the_published_network(backbone, strides, tmp_path):
     folder = write_official(tmp_path / backbone, backbone, state, size, downsample_strides=list(strides))
     predictor = models.load(folder, "cpu")
     clips = [speech(2.0)[:count] for count in SAMPLES]
-    together = predictor.predict(clips, frames=True)
+    together = predictor.predict(clips, [16000] * len(clips), frames=True)
     for clip, (scores, curves) in zip(clips, together, strict=True):
         mos, frames = reference(state, backbone, size, strides, torch.from_numpy(clip))
         assert len(curves["mos"]) == len(frames)

@@ -116,9 +116,9 @@ def test_little_of_what_the_model_computes_is_padding(model, config):
     batches = []
 
     class Recorder(Predictor):
-        def predict(self, waveforms, frames=False):
+        def predict(self, waveforms, rates, frames=False):
             batches.append([len(waveform) for waveform in waveforms])
-            return super().predict(waveforms, frames)
+            return super().predict(waveforms, rates, frames)
 
     lengths = np.random.default_rng(0).uniform(0.5, 8.0, 60)
     scores = list(Recorder(model, config).score_many([speech(seconds)[: round(seconds * RATE)] for seconds in lengths], RATE))

@@ -136,11 +136,11 @@ def test_a_long_file_that_goes_bad_during_the_run_is_unreadable(predictor, tmp_p
     predict = predictor.predict
 
     class Cut(Predictor):
-        def predict(self, waveforms, frames=False):
+        def predict(self, waveforms, rates, frames=False):
             if not started.is_set():
                 started.set()
                 os.truncate(path, 44 + 2 * RATE * 10)
-            return predict(waveforms, frames)
+            return predict(waveforms, rates, frames)
 
     score = Cut(predictor.model, predictor.config).score(path)
     assert started.is_set()
