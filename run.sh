@@ -30,6 +30,7 @@ nj=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)  # parallel processes on th
 seed=                         # instead of the conf's
 tokendir=                     # code books and tokens; default <expdir>/tokens; may be shared by experiments
 train_args=                   # further settings of the conf, "key=value section.key=value"
+record=                       # put the results into this file too: egs/<corpus>/RESULTS.md
 
 usage() { sed -n '2,/^usage/{/^usage/q;s/^# \{0,1\}//;/^set /d;p;}' "$0"; }
 
@@ -39,7 +40,7 @@ while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
         --*) name=${1#--}; name=${name//-/_}
-             case " stage stop_stage corpus conf upstream ckpt data_root datadir expdir tag test_sets trainer ngpu nnodes nj seed tokendir train_args " in
+             case " stage stop_stage corpus conf upstream ckpt data_root datadir expdir tag test_sets trainer ngpu nnodes nj seed tokendir train_args record " in
                  *" $name "*) ;;
                  *) echo "run.sh: unknown option $1 (./run.sh --help lists them)" >&2; exit 2 ;;
              esac
@@ -123,7 +124,7 @@ if begin 6 "evaluation"; then
     for set in $test_sets; do
         run distilmos evaluate "$expdir/$set/scores.jsonl" --data "$datadir/$set" ${again:+--force}
     done
-    run distilmos results "$expdir" --command "$invocation"
+    run distilmos results "$expdir" --command "$invocation" ${record:+--record "$record" --corpus "$corpus"}
     finish 6 "$expdir/RESULTS.md $(for set in $test_sets; do printf '%s ' "$expdir/$set/report.html"; done)"
 fi
 

@@ -243,14 +243,49 @@ def report(
 
 
 @app.command()
-def results(
-    expdir: Annotated[Path, typer.Argument(help="Experiment directory.")],
-    command: Annotated[str | None, typer.Option(help="The command line that made it, to be quoted.")] = None,
+def rank(
+    scores: Annotated[Path, typer.Argument(help="Score file with the clips of several systems.")],
+    data: Annotated[Path, typer.Option(help="Their data directory, with utt2system; `distilmos corpus gather` writes one.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for the results; default: the score file's.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="Score to rank by; default: the first, mos.")] = None,
+    sentence_from: Annotated[
+        str | None, typer.Option(help="Sentence: the first group of this regular expression in the key.")
+    ] = None,
 ) -> None:
-    """Write RESULTS.md of an experiment."""
+    """Rank systems by predicted score, without labels.
+
+    Means with intervals and paired tests over shared sentences. Writes ranking.json, ranking.md and report.html.
+    """
+    from distilmos_plugin.data.directory import DataDirectory
+    from distilmos_plugin.evaluation.ranking import rank, ranking_table
+
+    print(
+        ranking_table(
+            rank(scores, DataDirectory.read(data), output or scores.parent, target=target, sentence_from=sentence_from)
+        )
+    )
+
+
+@app.command()
+def results(
+    expdir: Annotated[Path | None, typer.Argument(help="Experiment directory; none where nothing was run.")] = None,
+    command: Annotated[str | None, typer.Option(help="The command line that made it, to be quoted.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Put them into this RESULTS.md of a recipe too.")] = None,
+    corpus: Annotated[str | None, typer.Option(help="The recipe's corpus.")] = None,
+) -> None:
+    """Write RESULTS.md of an experiment, or of a recipe (--record FILE --corpus NAME)."""
+    from distilmos_plugin.errors import ConfigError
+    from distilmos_plugin.evaluation.record import record_results
     from distilmos_plugin.evaluation.results import write_results
 
-    write_results(expdir, command)
+    if (record is None) != (corpus is None) or (expdir is None and record is None):
+        raise ConfigError("results: give an experiment directory, --record with --corpus, or all three")
+    if expdir is not None:
+        write_results(expdir, command)
+    if record is not None and corpus is not None:
+        record_results(record, corpus, expdir)
 
 
 @app.command()

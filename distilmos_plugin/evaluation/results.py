@@ -14,15 +14,19 @@ from typing import Any
 
 import distilmos_plugin
 from distilmos_plugin.config import load_yaml
+from distilmos_plugin.corpora import card_of
 from distilmos_plugin.errors import DataError
 from distilmos_plugin.evaluation.correlations import METRICS
 from distilmos_plugin.evaluation.plots import unit
+from distilmos_plugin.evaluation.published import published_tables
 from distilmos_plugin.evaluation.tables import figure
 from distilmos_plugin.files import atomic_write
 from distilmos_plugin.progress import say
 
 PACKAGES = ("torch", "s3prl", "lightning", "numpy", "scipy", "soxr", "soundfile", "faiss-cpu")
+RESULTS = "RESULTS.md"
 CONFIG, HISTORY = "config.yaml", "history.jsonl"  # what training leaves in an experiment directory
+PUBLISHED = "## Published figures"
 OUT_OF_DOMAIN = "ood"  # a part of the names of test sets that differ from the training data on purpose
 
 
@@ -39,7 +43,7 @@ def write_results(expdir: str | Path, command: str | None = None) -> Path:
         DataError: if no test set has been evaluated or a ``metrics.json`` is damaged.
     """
     expdir = Path(expdir)
-    output, sources = expdir / "RESULTS.md", sorted(expdir.glob("*/metrics.json"))
+    output, sources = expdir / RESULTS, sorted(expdir.glob("*/metrics.json"))
     if sources and _is_newer(output, [*sources, expdir / "config.yaml"]):
         say(f"results: {output} is complete and current, nothing to do")
         return output
@@ -51,7 +55,7 @@ def write_results(expdir: str | Path, command: str | None = None) -> Path:
     lines = [f"# {Path(os.path.abspath(expdir)).name}", ""]
     if command:
         lines += ["```", command, "```", ""]
-    lines += [*_about(expdir), *_truth(sets), "", *_tables(sets), *_reading(sets), *_environment(), ""]
+    lines += [*_about(expdir), *_truth(sets), "", *_tables(sets), *_reading(sets), *_published(sets), *_environment(), ""]
     with atomic_write(output) as file:
         file.write("\n".join(lines))
     say(f"results: {output}")
@@ -68,7 +72,7 @@ def _is_newer(output: Path, sources: Sequence[Path]) -> bool:
 def _read_metrics(path: Path) -> dict[str, Any]:
     try:
         figures = json.loads(path.read_text(encoding="utf-8"))
-        for name in ("signature", "target", "targets", "truth", "utterance", "system", "n_utterances", "n_systems"):
+        for name in ("signature", "target", "targets", "truth", "data", "utterance", "system", "n_utterances", "n_systems"):
             figures[name]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a metrics file ({type(error).__name__}: {error}); evaluate the set again") from None
@@ -144,6 +148,19 @@ def _reading(sets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for signature in dict.fromkeys(figures["signature"] for figures in sets.values()):
         yield f"    {signature}"
     yield ""
+
+
+def _published(sets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what others published on the test sets that an importer of this package made."""
+    by_corpus: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for figures in sets.values():
+        if card := card_of(figures["data"]):
+            by_corpus.setdefault(card.name, {})[Path(figures["data"]).name] = figures
+    lines = [line for corpus, ours in by_corpus.items() for line in published_tables(corpus, ours)]
+    if lines:
+        yield PUBLISHED
+        yield ""
+        yield from lines
 
 
 def _environment() -> Iterator[str]:
