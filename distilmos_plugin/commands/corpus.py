@@ -21,11 +21,24 @@ def prepare(
     ] = None,
     scale: Annotated[float | None, typer.Option(help="mini: part of the full size, 0 to 1.")] = None,
     data_root: Annotated[Path | None, typer.Option(help="Where a corpus was downloaded to.")] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Get the corpus into --data-root first, where its licence allows it.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Audio that a licence withholds, and any unexpected count, is an error.")
+    ] = False,
+    subset: Annotated[
+        bool, typer.Option("--subset", help="--data-root holds a part of the corpus: do not compare the number of clips.")
+    ] = False,
+    settings: Annotated[
+        list[str], typer.Option("--option", help="An option of this corpus alone, name=value; its page lists them.")
+    ] = [],  # noqa: B006  typer copies it
 ) -> None:
     """Make the data directories of a corpus. A corpus that is complete and current is left alone."""
     from distilmos_plugin.corpora import prepare
 
-    prepare(name, output, nj=nj, seed=seed, clean_dir=clean_dir, scale=scale, data_root=data_root)
+    choice = {"nj": nj, "seed": seed, "clean_dir": clean_dir, "scale": scale}
+    prepare(name, output, settings, data_root=data_root, download=download, strict=strict, subset=subset, **choice)
 
 
 @app.command("list")
@@ -46,3 +59,21 @@ def check(
     from distilmos_plugin.data.directory import check
 
     print(check(directory, audio, allow_pipes))
+
+
+@app.command("gather")
+def gather(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="exp/ folders of ESPnet recipes, or name=path of a wav.scp, data directory or folder of sound files."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The data directory.")],
+    part: Annotated[list[str], typer.Option("--set", help="Test set to take; default: all that are found.")] = [],  # noqa: B006
+    allow_pipes: Annotated[bool, typer.Option("--allow-pipes", help="Take the command pipes of a wav.scp.")] = False,
+) -> None:
+    """Gather what several synthesis systems made into one data directory, for `distilmos score` and `distilmos rank`."""
+    from distilmos_plugin.scoring.gather import gather
+
+    gather(inputs, output, parts=part, allow_pipes=allow_pipes)

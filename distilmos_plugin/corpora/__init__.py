@@ -1,7 +1,9 @@
 """Corpora: one importer a corpus, each a module that makes data directories.
 
-An importer is a module with a docstring (source, licence, size, layout), a ``CARD`` (:class:`.card.Card`) and one function
-``prepare(output, *, ...)`` whose keywords are its options. To add a corpus, copy one and add its name here.
+An importer is a module with a docstring (source, licence, size, rate, layout, citation), a ``CARD`` (:class:`.card.Card`) and
+one function ``read(root, *, ...)`` that returns the clips of each set; its keywords are its options, and :mod:`.importing`
+does the rest. A corpus that is made rather than read has ``prepare(output, *, ...)`` instead. To add a corpus, copy one and
+add its name here.
 """
 
 from __future__ import annotations
@@ -10,14 +12,23 @@ import importlib
 import inspect
 import json
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
 from distilmos_plugin.corpora.card import Card
+from distilmos_plugin.corpora.importing import import_corpus
 from distilmos_plugin.errors import DataError, some, suggest
 from distilmos_plugin.files import STAMP
 
-CORPORA: dict[str, str] = {"mini": "distilmos_plugin.corpora.mini"}  # name: module of the importer
+CORPORA: dict[str, str] = {  # name: module of the importer
+    name: f"distilmos_plugin.corpora.{name}"
+    for name in (
+        "mini",
+        "bvcc",
+    )
+}  # fmt: skip
+_BOOLEANS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
 def importer(name: str) -> ModuleType:
@@ -37,28 +48,67 @@ def options(name: str) -> tuple[str, ...]:
     >>> options("mini")
     ('seed', 'nj', 'clean_dir', 'scale')
     """
-    parameters = inspect.signature(importer(name).prepare).parameters.values()
-    return tuple(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
+    return tuple(_defaults(name))
 
 
-def prepare(name: str, output: str | os.PathLike, **chosen: object) -> None:
+def _defaults(name: str) -> dict[str, object]:
+    """Return the options of a corpus with their default values."""
+    module = importer(name)
+    if hasattr(module, "prepare"):
+        return _keywords(module.prepare)
+    shared = _keywords(import_corpus)
+    del shared["others"]
+    return shared | _keywords(module.read)
+
+
+def _keywords(function: Callable[..., object]) -> dict[str, object]:
+    """Return the keyword-only parameters of a function with their defaults."""
+    parameters = inspect.signature(function).parameters.values()
+    return {parameter.name: parameter.default for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+
+
+def prepare(name: str, output: str | os.PathLike, settings: Sequence[str] = (), **chosen: object) -> None:
     """Make the data directories of a corpus under ``output``; a corpus that is complete and current is left alone.
 
     Args:
         name: a key of :data:`CORPORA`.
         output: folder for the data directories (``<output>/train`` and so on).
-        chosen: options of the importer; those that are None keep their default.
+        settings: options of the importer as text, ``name=value`` each.
+        chosen: options of the importer; those that are None or False keep their default.
 
     Raises:
         DataError: if the corpus or an option is unknown, or the corpus is not as expected.
     """
     module = importer(name)
-    given = {option: value for option, value in chosen.items() if value is not None}
+    defaults = _defaults(name)
+    given = {option: value for option, value in chosen.items() if value is not None and value is not False}
+    for setting in settings:
+        option, equals, text = setting.partition("=")
+        if not equals:
+            raise DataError(f"the option '{setting}' has no value; expected name=value")
+        given[option] = _value(name, option, text, defaults.get(option))
     for option in given:
-        if option not in options(name):
-            hint = suggest(option, options(name))
-            raise DataError(f"the corpus '{name}' has no option '{option}'{hint}; it has {some(options(name), limit=50)}")
-    module.prepare(output, **given)
+        if option not in defaults:
+            hint = suggest(option, defaults)
+            raise DataError(f"the corpus '{name}' has no option '{option}'{hint}; it has {some(defaults, limit=50)}")
+    if hasattr(module, "prepare"):
+        module.prepare(output, **given)
+    else:
+        import_corpus(module.CARD, module.read, output, others=cards(), **given)
+
+
+def _value(corpus: str, option: str, text: str, default: object) -> object:
+    """Return the value of an option that was given as text: of the type of its default value."""
+    if isinstance(default, bool):
+        if text.lower() not in _BOOLEANS:
+            raise DataError(f"{corpus}: the option '{option}' is yes or no, found '{text}'")
+        return _BOOLEANS[text.lower()]
+    if isinstance(default, int | float):
+        try:
+            return type(default)(text)
+        except ValueError:
+            raise DataError(f"{corpus}: the option '{option}' is a number, found '{text}'") from None
+    return text
 
 
 def cards() -> list[Card]:
