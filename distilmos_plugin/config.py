@@ -64,7 +64,8 @@ class LossConfig:
     """The objective: MOS loss + token loss + pairwise loss. All errors are in the target's own unit (MOS points).
 
     Attributes:
-        type: loss on the score: ``mse``, ``l1``, ``huber`` or ``clipped_mse`` (0 where the error is within ``tau``).
+        type: loss on the score: ``mse``, ``l1``, ``huber``, ``clipped_mse`` (0 where the error is within ``tau``) or
+            ``gaussian_nll``, for systems that also predict a standard deviation.
         tau: dead zone of ``clipped_mse``, MOS points (UTMOS, arXiv 2204.02152, uses 0.5).
         huber_delta: where ``huber`` turns from square to linear, MOS points.
         frame_weight: weight of the same loss on frame scores against the clip's label.
@@ -74,7 +75,7 @@ class LossConfig:
         listener_weight: weight of the loss on single ratings, with listener conditioning.
     """
 
-    type: Literal["mse", "l1", "huber", "clipped_mse"] = "mse"
+    type: Literal["mse", "l1", "huber", "clipped_mse", "gaussian_nll"] = "mse"
     tau: float = 0.5
     huber_delta: float = 1.0
     frame_weight: float = 0.0

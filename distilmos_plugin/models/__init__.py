@@ -10,6 +10,7 @@ from distilmos_plugin.errors import ConfigError, suggest
 from distilmos_plugin.models.base import MOSModel, SystemConfig
 from distilmos_plugin.models.distilmos import DistilMOS
 from distilmos_plugin.models.prediction import Labels, Prediction, Waveforms
+from distilmos_plugin.models.sa_ssl_mos import SASSLMOS, SSLLayerMOS
 from distilmos_plugin.models.ssl_mos import SSLMOS
 
 __all__ = [
@@ -24,7 +25,12 @@ __all__ = [
     "last_layer_read",
 ]
 
-SYSTEMS: dict[str, type[MOSModel]] = {"ssl_mos": SSLMOS, "distilmos": DistilMOS}
+SYSTEMS: dict[str, type[MOSModel]] = {
+    "ssl_mos": SSLMOS,
+    "distilmos": DistilMOS,
+    "ssl_layer_mos": SSLLayerMOS,
+    "sa_ssl_mos": SASSLMOS,
+}
 
 
 def check_system(config: Config) -> SystemConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ class SystemConfig:
         layers: transformer layers of the upstream that are read, 1 is the first; None reads all.
     """
 
+    gaussian: ClassVar[bool] = False  # whether the system can learn a standard deviation beside the score
+
     label_range: tuple[float, float] | None = None
     bounded: bool = False
     listeners: bool = False
@@ -34,6 +37,9 @@ class SystemConfig:
 
     def check(self, config: Config) -> None:
         """Raise a ConfigError for values that contradict each other or the rest of the configuration."""
+        if config.loss_conf.type == "gaussian_nll" and (self.listeners or not self.gaussian):
+            who = "listeners: true has" if self.gaussian else f"{config.system} has"
+            raise ConfigError(f"loss_conf: type: gaussian_nll needs a predicted standard deviation, which {who} not")
         if self.label_range is not None and not self.label_range[0] < self.label_range[1]:
             raise ConfigError(f"model_conf: label_range: expected [lowest, highest], found {list(self.label_range)}")
         if self.bounded and self.label_range is None:
@@ -66,16 +72,25 @@ class MOSModel(nn.Module):
 
     Attributes:
         stride: the upstream's frames for each frame score.
+        training_only: parts by name that scoring does not use; released models come without them.
+        gaussian: whether the model predicts a standard deviation beside each score (``Prediction.scale``).
     """
 
     conf_class = SystemConfig
     stride = 1
+    training_only: tuple[str, ...] = ()
 
     def __init__(self, upstream: nn.Module, targets: tuple[str, ...], conf: SystemConfig, loss_conf: LossConfig) -> None:
         super().__init__()
         self.upstream, self.targets, self.conf = upstream, tuple(targets), conf
         self.objective = Objective(loss_conf, self.targets)
+        self.gaussian = loss_conf.type == "gaussian_nll"
         self.listener_embedding: nn.Embedding | None = None
+
+    def scoring_state(self) -> dict[str, Tensor]:
+        """Return the state that scoring needs: all but that of :attr:`training_only`."""
+        left_out = tuple(f"{name}." for name in self.training_only)
+        return {name: value for name, value in self.state_dict().items() if not name.startswith(left_out)}
 
     def add_listeners(self, num_listeners: int, dim: int) -> None:
         """Make the embedding: row 0 is the mean listener, rows 1 to ``num_listeners`` the listeners. All start at 0: alike."""
@@ -97,6 +112,13 @@ class MOSModel(nn.Module):
         Both in the label's unit (:meth:`to_label_range`); frame scores past a clip's length are 0.
         """
         raise NotImplementedError
+
+    def deviation(self, features: Tensor, lengths: Tensor) -> Tensor | None:
+        """Map frames ``[B, T, dim]`` to the predicted standard deviation of each score ``[B, targets]``, in the label's unit.
+
+        None in models that predict none.
+        """
+        return None
 
     def to_label_range(self, raw: Tensor) -> Tensor:
         """Map the network's output to the label's unit, in float32."""
@@ -130,10 +152,12 @@ class MOSModel(nn.Module):
             features = features[clips] + self.listener_embedding(listener)[:, None]
             lengths = lengths[clips]
         utterance, frames = self.score(features, lengths)
+        deviation = self.deviation(features[:batch], lengths[:batch])
         prediction = Prediction(
             utterance={target: utterance[:batch, i] for i, target in enumerate(self.targets)},
             frame_lengths=encoded.lengths,
             frames={} if frames is None else {target: frames[:batch, :, i] for i, target in enumerate(self.targets)},
+            scale={} if deviation is None else {target: deviation[:, i] for i, target in enumerate(self.targets)},
             auxiliary=encoded.auxiliary,
         )
         if rated is not None:

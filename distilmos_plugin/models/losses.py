@@ -15,16 +15,19 @@ from distilmos_plugin.models.layers import frame_mask, masked_mean
 from distilmos_plugin.models.prediction import Labels, Prediction
 
 
-def score_cost(prediction: Tensor, label: Tensor, conf: LossConfig) -> Tensor:
-    """Cost of each score, elementwise; ``label`` without NaN.
+def score_cost(prediction: Tensor, label: Tensor, conf: LossConfig, scale: Tensor | None = None) -> Tensor:
+    """Cost of each score, elementwise; ``label`` without NaN, ``scale`` the predicted standard deviation.
 
-    ``clipped_mse`` is UTMOS's (arXiv 2204.02152, section 2.2): the square of an error above ``tau``, else 0.
+    ``clipped_mse`` is UTMOS's (arXiv 2204.02152, section 2.2): the square of an error above ``tau``, else 0. ``gaussian_nll``
+    is :func:`gaussian_cost`.
 
     >>> conf = LossConfig(type="clipped_mse", tau=0.5)
     >>> score_cost(torch.tensor([3.4, 4.0]), torch.tensor([3.0, 3.0]), conf)
     tensor([0., 1.])
     """
     error = prediction - label
+    if conf.type == "gaussian_nll":
+        return gaussian_cost(prediction, label, scale)
     if conf.type == "l1":
         return error.abs()
     if conf.type == "huber":
@@ -33,15 +36,26 @@ def score_cost(prediction: Tensor, label: Tensor, conf: LossConfig) -> Tensor:
     return torch.where(error.abs() > conf.tau, square, 0.0) if conf.type == "clipped_mse" else square
 
 
+def gaussian_cost(prediction: Tensor, label: Tensor, scale: Tensor) -> Tensor:
+    """Negative log-likelihood of each label under a normal distribution, in nats, without the constant ``log(2 pi) / 2``.
+
+    Elementwise; ``scale`` is the predicted standard deviation, in the label's unit.
+
+    >>> gaussian_cost(torch.tensor([3.0, 3.0]), torch.tensor([3.0, 4.0]), torch.tensor([1.0, 0.5]))
+    tensor([0.0000, 1.3069])
+    """
+    return scale.log() + 0.5 * ((prediction - label) / scale).square()
+
+
 def mean_where(cost: Tensor, there: Tensor) -> Tensor:
     """Mean of ``cost`` where ``there`` is True; 0 if it is nowhere."""
     return torch.where(there, cost, 0.0).sum() / there.sum().clamp(min=1)
 
 
-def score_loss(prediction: Tensor, label: Tensor, conf: LossConfig) -> Tensor:
+def score_loss(prediction: Tensor, label: Tensor, conf: LossConfig, scale: Tensor | None = None) -> Tensor:
     """Mean cost of scores against labels of the same shape, over those that are labelled (not NaN)."""
     there = ~label.isnan()
-    return mean_where(score_cost(prediction, torch.where(there, label, prediction.detach()), conf), there)
+    return mean_where(score_cost(prediction, torch.where(there, label, prediction.detach()), conf, scale), there)
 
 
 def frame_loss(frames: Tensor, lengths: Tensor, label: Tensor, conf: LossConfig) -> Tensor:
@@ -94,7 +108,7 @@ class Objective:
         stats: dict[str, Tensor] = {}
         for target in self.targets:
             score, label = prediction.utterance[target], labels.targets[target]
-            parts[f"loss_{target}"] = (1.0, score_loss(score, label, conf))
+            parts[f"loss_{target}"] = (1.0, score_loss(score, label, conf, prediction.scale.get(target)))
             if conf.frame_weight > 0:
                 cost = frame_loss(prediction.frames[target], prediction.frame_lengths, label, conf)
                 parts[f"loss_{target}_frame"] = (conf.frame_weight, cost)
