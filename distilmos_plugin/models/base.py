@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -10,9 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from distilmos_plugin.config import Config, LossConfig
-from distilmos_plugin.errors import ConfigError
+from distilmos_plugin.errors import ConfigError, suggest
 from distilmos_plugin.models.losses import Objective
 from distilmos_plugin.models.prediction import Labels, Prediction, Waveforms
+
+
+@dataclass(frozen=True)
+class LabelRange:
+    """Lowest and highest label of one target, and whether a score can leave them (see :class:`SystemConfig`)."""
+
+    low: float
+    high: float
+    bounded: bool = False
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,7 @@ class SystemConfig:
         label_range: lowest and highest label; the network's output x becomes ``(hi - lo) / 2 * x + (hi + lo) / 2``, so ``[1,
             5]`` is ``2x + 3`` (UTMOS, MSR-UTMOS). None: the output is the score (Cooper's SSL-MOS, DistilMOS).
         bounded: pass x through tanh first, so that a score cannot leave ``label_range`` (SHEET's SSL-MOS).
+        label_ranges: the same by target, for those that are named: ``stoi: {low: 0, high: 1, bounded: true}`` is a sigmoid.
         listeners: learn an embedding for each listener, trained on single ratings, and one for the mean listener, trained on
             the mean labels and used for scoring (UTMOS). Needs ``ratings.tsv`` and ``single_ratings`` of at least 1.
         layers: transformer layers of the upstream that are read, 1 is the first; None reads all.
@@ -32,6 +42,7 @@ class SystemConfig:
 
     label_range: tuple[float, float] | None = None
     bounded: bool = False
+    label_ranges: Mapping[str, LabelRange] = field(default_factory=dict)
     listeners: bool = False
     layers: tuple[int, ...] | None = None
 
@@ -42,6 +53,7 @@ class SystemConfig:
             raise ConfigError(f"loss_conf: type: gaussian_nll needs a predicted standard deviation, which {who} not")
         if self.label_range is not None and not self.label_range[0] < self.label_range[1]:
             raise ConfigError(f"model_conf: label_range: expected [lowest, highest], found {list(self.label_range)}")
+        self._check_targets(config)
         if self.bounded and self.label_range is None:
             raise ConfigError("model_conf: bounded: true needs a label_range, such as [1, 5]")
         if self.listeners and config.single_ratings < 1:
@@ -50,6 +62,23 @@ class SystemConfig:
             )
         if config.single_ratings and not self.listeners:
             raise ConfigError(f"single_ratings: {config.single_ratings} is read only with model_conf: listeners: true")
+
+    def _check_targets(self, config: Config) -> None:
+        """Check what is said of single targets, here and in the objective."""
+        loss = config.loss_conf
+        said = {"model_conf: label_ranges": self.label_ranges, "loss_conf: weights": loss.weights}
+        said |= {"loss_conf: units": loss.units, "loss_conf: pseudo_targets": loss.pseudo_targets}
+        for where, names in said.items():
+            for name in names:
+                if name not in config.targets:
+                    hint = suggest(name, config.targets)
+                    raise ConfigError(f"{where}: '{name}' is not among the targets{hint} ({', '.join(config.targets)})")
+        for target, limits in self.label_ranges.items():
+            if not limits.low < limits.high:
+                raise ConfigError(f"model_conf: label_ranges: {target}: expected low < high, found {limits.low:g}, {limits.high:g}")
+        for target, unit in loss.units.items():
+            if not unit > 0:
+                raise ConfigError(f"loss_conf: units: {target}: expected more than 0, found {unit:g}")
 
 
 @dataclass
@@ -121,12 +150,14 @@ class MOSModel(nn.Module):
         return None
 
     def to_label_range(self, raw: Tensor) -> Tensor:
-        """Map the network's output to the label's unit, in float32."""
-        raw = raw.float()
-        if self.conf.label_range is None:
-            return raw
-        low, high = self.conf.label_range
-        return (high - low) / 2 * (raw.tanh() if self.conf.bounded else raw) + (high + low) / 2
+        """Map the network's outputs ``[..., targets]`` to the labels' units, in float32."""
+        raw, conf = raw.float(), self.conf
+        common = None if conf.label_range is None else LabelRange(*conf.label_range, conf.bounded)
+        if not conf.label_ranges:
+            return raw if common is None else _stretch(raw, common)
+        limits = [conf.label_ranges.get(target, common) for target in self.targets]
+        columns = [x if limit is None else _stretch(x, limit) for x, limit in zip(raw.unbind(-1), limits, strict=True)]
+        return torch.stack(columns, dim=-1)
 
     def forward(self, waveforms: Waveforms, listeners: Tensor | None = None, rates: Sequence[int] | None = None) -> Prediction:
         """Score a batch of ``B`` clips, as the mean listener where the system has listeners.
@@ -168,3 +199,8 @@ class MOSModel(nn.Module):
     def loss(self, prediction: Prediction, labels: Labels) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Return ``(loss, stats, weight)``: see :class:`~distilmos_plugin.models.losses.Objective`."""
         return self.objective(prediction, labels)
+
+
+def _stretch(x: Tensor, limits: LabelRange) -> Tensor:
+    """Map -1 to the lowest label and 1 to the highest."""
+    return (limits.high - limits.low) / 2 * (x.tanh() if limits.bounded else x) + (limits.high + limits.low) / 2

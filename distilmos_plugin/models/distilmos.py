@@ -71,6 +71,7 @@ class DistilMOS(MOSModel):
     """
 
     conf_class = DistilMOSConfig
+    training_only = ("predictors",)
 
     def __init__(
         self,

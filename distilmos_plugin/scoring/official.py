@@ -71,8 +71,6 @@ def load_official(directory: str | os.PathLike, name: str | None = None) -> tupl
         sha256=hashlib.sha256(digests.encode()).hexdigest(),
         upstream_digest="",
         architecture=description.architecture,
-        token_layers=description.token_layers,
-        clusters=description.clusters,
     )
     return model.eval().requires_grad_(False), description.config, found
 

@@ -10,7 +10,7 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class Release:
         sha256: of the weights file.
         upstream_digest: of the upstream that training started from.
         architecture: of the upstream, enough to rebuild it without its checkpoint.
-        token_layers, clusters, num_listeners: what the model was built with.
+        num_listeners: that the model knows, with listener conditioning.
         versions: of Python and the libraries that wrote it.
     """
 
@@ -53,8 +53,6 @@ class Release:
     sha256: str
     upstream_digest: str
     architecture: Mapping[str, Any]
-    token_layers: tuple[int, ...] = ()
-    clusters: int = 0
     num_listeners: int = 0
     versions: Mapping[str, Any] = field(default_factory=dict)
 
@@ -71,12 +69,12 @@ def write_release(
     *,
     name: str | None = None,
     about: str = "",
-    token_layers: Sequence[int] = (),
-    clusters: int = 0,
     num_listeners: int = 0,
     card: Mapping[str, Any] | None = None,
 ) -> Release:
     """Write a model as a release directory, whole or not at all; an existing one is replaced.
+
+    What only training uses, such as token heads, is left out.
 
     Args:
         directory: to write.
@@ -85,14 +83,14 @@ def write_release(
         name: a short name for signatures; None takes the experiment's: the name of ``directory``, or of its parent if the
             directory is called ``model``.
         about: one line for users of the model: trained on what, meant for what, under which licence.
-        token_layers, clusters, num_listeners: what :func:`~distilmos_plugin.models.build_model` was given.
+        num_listeners: what :func:`~distilmos_plugin.models.build_model` was given.
         card: sections of the model card, title -> text or mapping: training data, licence, intended use, measured figures ...
     """
     directory = Path(os.path.abspath(directory))
     name = name or (directory.parent.name if directory.name == "model" else directory.name)
     with atomic_directory(directory) as folder:
         # Clones: safetensors refuses tensors that share memory, and a model may tie weights.
-        tensors = {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
+        tensors = {key: value.detach().cpu().contiguous().clone() for key, value in model.scoring_state().items()}
         save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
         release = Release(
             name=name,
@@ -101,8 +99,6 @@ def write_release(
             sha256=file_digest(folder / WEIGHTS),
             upstream_digest=model.upstream.digest,
             architecture=model.upstream.architecture,
-            token_layers=tuple(token_layers),
-            clusters=clusters,
             num_listeners=num_listeners,
             versions={"python": platform.python_version()}
             | {package: importlib.metadata.version(package) for package in VERSIONED},
@@ -117,7 +113,7 @@ def write_release(
 
 
 def _card(release: Release, config: Config, model: MOSModel, sections: Mapping[str, Any]) -> str:
-    millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    millions = sum(value.numel() for value in model.scoring_state().values()) / 1e6
     lines = [
         f"# {release.name}",
         "",
@@ -160,9 +156,7 @@ def load_release(directory: str | os.PathLike) -> tuple[MOSModel, Config, Releas
             "the file is damaged, or the two are of different models"
         )
     upstream = rebuild_upstream(config.upstream, dict(release.architecture), config.upstream_conf)
-    model = build_model(
-        config, upstream, token_layers=release.token_layers, clusters=release.clusters, num_listeners=release.num_listeners
-    )
+    model = build_model(config, upstream, num_listeners=release.num_listeners)
     _load_weights(model, path)
     return model.eval().requires_grad_(False), config, release
 

@@ -85,15 +85,15 @@ def test_a_clip_that_one_model_cannot_score_has_no_score(predictor, model, confi
 def test_a_target_that_one_model_predicts_has_no_spread(predictor, config):
     quality = Predictor(make_model(replace(config, targets=("mos", "quality"))), config, "quality")
     both = Ensemble([predictor, quality])
-    assert both.targets == ("mos", "mos_sd", "mos@small", "mos@quality", "quality", "quality@quality")
+    assert both.columns == ("mos", "mos_sd", "mos@small", "mos@quality", "quality", "quality@quality")
     (score,) = both.score_many([(speech(1.0), 16000)])
-    assert tuple(score.targets) == both.targets
+    assert tuple(score.targets) == both.columns
     assert score.targets["quality"] == score.targets["quality@quality"]
 
 
 def test_models_of_one_name_are_told_apart_by_their_digests(model, config):
     both = Ensemble([Predictor(model, config, "small", digest) for digest in ("aaa", "bbb")])
-    assert both.targets[2:] == ("mos@small@aaa", "mos@small@bbb")
+    assert both.columns[2:] == ("mos@small@aaa", "mos@small@bbb")
 
 
 def test_a_model_named_twice_is_refused(release, folder):
