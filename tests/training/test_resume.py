@@ -100,9 +100,9 @@ def test_killed_while_the_release_is_written(weights: dict, corpus: Path, config
     args = (config, corpus / "train", corpus / "dev", tmp_path / "exp")
 
     def interfere() -> None:
-        from distilmos_plugin.training import fit
+        from distilmos_plugin.training import preparation
 
-        fit.write_release = lambda *_, **__: die()
+        preparation.write_release = lambda *_, **__: die()
 
     run_until_killed(interfere, *args, ngpu=0)
     model = train(*args, ngpu=0)
