@@ -6,9 +6,6 @@
 
 distilmos_root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export PYTHONUTF8=1 PYTHONIOENCODING=UTF-8
-# Threads that wait for one another spin only briefly before they sleep: with other work on the machine, OpenMP's long default made
-# a training step 60 times slower; without, this costs a tenth, and not spinning at all would double it.
-export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-10000}
 
 _distilmos_active() {  # is there an active environment with this checkout's package in it?
     [ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] || return 1
