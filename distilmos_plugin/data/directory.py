@@ -36,6 +36,7 @@ WAV, SYSTEMS, RATINGS, NUM_SAMPLES, RATES = "wav.scp", "utt2system", "ratings.ts
 NOT_TARGETS = frozenset(  # utt2* files that hold something else than a target, in ours and in other toolkits' directories
     {SYSTEMS, NUM_SAMPLES, RATES, "utt2spk", "utt2dur", "utt2lang", "utt2gender", "utt2uniq", "utt2category", "utt2text"}
     | {"utt2num_frames", "utt2num_channels", "utt2reco", "utt2warp", "utt2sid", "utt2lid"}
+    | {"utt2sentence"}
 )
 
 

@@ -18,6 +18,7 @@ from distilmos_plugin.evaluation.correlations import HIGHER_IS_BETTER, METRICS, 
 from distilmos_plugin.evaluation.pairs import is_scored, load_scores, scored_targets, unscored
 from distilmos_plugin.evaluation.players import player
 from distilmos_plugin.evaluation.plots import Plot, distribution_plot, evaluation_plots, limits, unit
+from distilmos_plugin.evaluation.ranking import difference_rows
 from distilmos_plugin.evaluation.svg import inline_svg
 from distilmos_plugin.files import atomic_write
 from distilmos_plugin.scoring.results import Score
@@ -60,6 +61,7 @@ def write_report(
     directory: DataDirectory | None = None,
     *,
     system_from: str | None = None,
+    ranking: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Path:
     """Write the report of a score file.
@@ -73,6 +75,7 @@ def write_report(
         directory: labels and system ids; either may be missing.
         system_from: regular expression whose first group (the whole match without one), found in a clip's key, names its
             system; for scores without a data directory.
+        ranking: of :func:`~.ranking.rank_systems`; the page then is about systems, labels or not.
         options: of :func:`~.evaluate.assess`, where there are labels.
 
     Raises:
@@ -82,15 +85,15 @@ def write_report(
 
     output = Path(output)
     scores = load_scores(scores_path)
-    if directory is not None and any(target in directory.targets for target in scored_targets(scores)):
+    if ranking is None and directory is not None and set(scored_targets(scores)) & set(directory.targets):
         write_evaluation_report(assess(scores_path, directory, **options), output)
         return output
     systems = _systems(scores, directory, system_from)
     targets = scored_targets(scores)
-    target = targets[0] if targets else "mos"
+    target = ranking["target"] if ranking else targets[0] if targets else "mos"
     scored = sorted((score for score in scores if is_scored(score, target)), key=lambda score: score.targets[target])
     half = min(PLAYED // 2, len(scored) // 2) or min(len(scored), 1)
-    rows = _system_rows(scored, systems, target)
+    rows = ranking["systems"] if ranking else _system_rows(scored, systems, target)
     context = {
         **_common(scores, unscored(scores, directory), target, systems, str(scores_path)),
         "truth": None,
@@ -103,6 +106,18 @@ def write_report(
             ("Highest scores", [_clip(score, target, systems) for score in reversed(scored[half:][-half:])]),
         ],
     }
+    if ranking:
+        by_key = {score.key: score for score in scores}
+        context |= {
+            "title": "Ranking of systems",
+            "tables": [],
+            "plots": [],
+            "differences": difference_rows(ranking),
+            "listening": [
+                (f"Sentence {item['sentence']}", [_clip(by_key[key], target, systems) for key in item["keys"][:PLAYED]])
+                for item in ranking["listening"][: max(1, PLAYED // len(rows))]
+            ],
+        }
     _write(context, output)
     return output
 
@@ -185,6 +200,7 @@ def _common(
         "bias": None,
         "not_in_data": 0,
         "votes": False,
+        "differences": None,
     }
 
 
