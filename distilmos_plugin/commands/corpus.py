@@ -27,6 +27,9 @@ def prepare(
     strict: Annotated[
         bool, typer.Option("--strict", help="Audio that a licence withholds, and any unexpected count, is an error.")
     ] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Leave out clips whose audio is missing, and list them.")
+    ] = False,
     subset: Annotated[
         bool, typer.Option("--subset", help="--data-root holds a part of the corpus: do not compare the number of clips.")
     ] = False,
@@ -37,8 +40,9 @@ def prepare(
     """Make the data directories of a corpus. A corpus that is complete and current is left alone."""
     from distilmos_plugin.corpora import prepare
 
+    checks = {"strict": strict, "allow_missing": allow_missing, "subset": subset}
     choice = {"nj": nj, "seed": seed, "clean_dir": clean_dir, "scale": scale}
-    prepare(name, output, settings, data_root=data_root, download=download, strict=strict, subset=subset, **choice)
+    prepare(name, output, settings, data_root=data_root, download=download, **checks, **choice)
 
 
 @app.command("list")

@@ -37,7 +37,8 @@ class Card:
         clips: number of clips of each set.
         targets: what is rated or measured.
         scales: lowest and highest possible label of each target; a target without scale is not checked.
-        marks: paths under the corpus's folder that tell it from others, globs allowed; all of them have to be there.
+        marks: paths under the corpus's folder that tell it from others, globs allowed, ``a|b`` is either;
+            all of them have to be there.
         folders: names that this folder has inside the download; the user may give it or the folder above it.
         ids: regular expression that every id of a clip fits; empty: not checked.
         unverified: sets whose number of clips is from a paper: another number is said and not refused.

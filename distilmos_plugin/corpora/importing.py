@@ -30,6 +30,7 @@ from distilmos_plugin.files import STAMP, atomic_write, fingerprint, stamp_is_cu
 from distilmos_plugin.progress import say, track
 
 VERSION = 1  # goes up when a change here makes other data directories from the same corpus
+REFERENCE = "ref_path"  # the column of manifest.tsv with the other recording of a pair
 ABOUT, MANIFEST, MISSING = "corpus.json", "manifest.tsv", "missing.tsv"
 SHOWN = 3  # names in a message
 
@@ -44,7 +45,8 @@ class Clip:
         labels: target -> label; may be left out where there are ratings: it is their mean. Empty for a set without labels.
         system: what made the clip; None for corpora that do not say. Never the id.
         ratings: (listener, target, value) each; listeners that are unique only in one test have its name in front.
-        about: anything else worth keeping, column -> value, for ``manifest.tsv``: ``is_reference``, ``ref_path``, ``part`` ...
+        about: anything else worth keeping, column -> value, for ``manifest.tsv``: ``is_reference``, ``part``,
+            ``ref_path`` (of the other recording of a pair, under the root) ...
     """
 
     id: str
@@ -90,6 +92,7 @@ def import_corpus(
     data_root: str | os.PathLike | None = None,
     strict: bool = False,
     subset: bool = False,
+    allow_missing: bool = False,
     download: bool = False,
     nj: int = 4,
     others: Iterable[Card] = (),
@@ -104,6 +107,7 @@ def import_corpus(
         data_root: folder that the corpus was extracted in.
         strict: audio that the licence withholds is an error too, and so is any other number of clips than the card's.
         subset: the folder holds a part of the corpus: do not compare the number of clips.
+        allow_missing: leave out clips whose audio is not there, whatever the reason, and list them.
         download: get the corpus into ``data_root`` first, where its licence allows it.
         nj: threads that read the headers of the audio.
         others: cards of the other corpora, to recognise their folders.
@@ -124,7 +128,7 @@ def import_corpus(
     sets = {name: list(clips) for name, clips in read(root, **options).items()}
     _check_clips(card, root, sets, others)
     _check_counts(card, root, sets, strict, subset)
-    kept, missing = _part_missing(card, root, sets, strict)
+    kept, missing = _part_missing(card, root, sets, strict, allow_missing)
     output = Path(output)
     _refuse_foreign(output, card)
     inputs = {"corpus": card.name, "version": VERSION, "root": str(root.path.resolve()), "options": options}
@@ -167,7 +171,7 @@ def find_root(card: Card, given: Path, others: Sequence[Card] = ()) -> Root:
 
 def _marked(card: Card, given: Path) -> Path | None:
     for path in (given, *(given / name for name in card.folders)):
-        if path.is_dir() and all(next(path.glob(mark), None) for mark in card.marks):
+        if path.is_dir() and all(any(next(path.glob(one), None) for one in mark.split("|")) for mark in card.marks):
             return path
     return None
 
@@ -220,25 +224,34 @@ def _check_counts(card: Card, root: Root, sets: Sets, strict: bool, subset: bool
         root.notes.append(f"{text} (from the paper)")
 
 
-def _part_missing(card: Card, root: Root, sets: Sets, strict: bool) -> tuple[dict[str, list[Clip]], dict[str, list[Clip]]]:
+def _part_missing(
+    card: Card, root: Root, sets: Sets, strict: bool, allowed: bool
+) -> tuple[dict[str, list[Clip]], dict[str, list[Clip]]]:
     """Part the clips whose audio is there from those whose is not, which only a corpus with withheld audio may have."""
     kept: dict[str, list[Clip]] = {}
     missing: dict[str, list[Clip]] = {}
     for name, clips in sets.items():
-        there = [(root.path / clip.wav).is_file() for clip in clips]
-        kept[name] = [clip for clip, is_there in zip(clips, there, strict=True) if is_there]
-        missing[name] = [clip for clip, is_there in zip(clips, there, strict=True) if not is_there]
-    gone = [clip.wav for clips in missing.values() for clip in clips]
+        absent = [_absent(root, clip) for clip in clips]
+        kept[name] = [clip for clip, path in zip(clips, absent, strict=True) if path is None]
+        missing[name] = [clip for clip, path in zip(clips, absent, strict=True) if path is not None]
+    gone = [_absent(root, clip) for clips in missing.values() for clip in clips]
     total = len(gone) + sum(map(len, kept.values()))
-    if gone and (strict or not card.withheld or any(not clips for clips in kept.values())):
+    may_be = card.withheld or ("allow_missing" if allowed else "")
+    if gone and (strict or not may_be or any(not clips for clips in kept.values())):
         why = f" ({card.withheld})" if card.withheld else ""
         raise DataError(
             f"{card.name}: {root.path}: {len(gone)} of {total} audio files are missing, {some(gone, SHOWN)}{why}; "
             "the folder is incomplete"
         )
     if gone:
-        root.notes.append(f"{len(gone)} of {total} clips are left out, their audio is not there ({card.withheld}): {MISSING}")
+        root.notes.append(f"{len(gone)} of {total} clips are left out, their audio is not there ({may_be}): {MISSING}")
     return kept, missing
+
+
+def _absent(root: Root, clip: Clip) -> str | None:
+    """Return the path of the clip's audio, or of the reference it is compared with, if it is not there."""
+    paths = [clip.wav, *([clip.about[REFERENCE]] if clip.about.get(REFERENCE) else [])]
+    return next((path for path in paths if not (root.path / path).is_file()), None)
 
 
 def _refuse_foreign(output: Path, card: Card) -> None:
@@ -292,11 +305,11 @@ def _write_set(directory: Path, card: Card, root: Root, clips: Sequence[Clip], n
         num_samples={key: length.num_samples for key, length in lengths.items()},
         rates={key: length.sample_rate for key, length in lengths.items()},
     )
-    _write_manifest(directory / MANIFEST, dict(zip(keys, clips, strict=True)))
+    _write_manifest(directory / MANIFEST, root, dict(zip(keys, clips, strict=True)))
     return result
 
 
-def _write_manifest(path: Path, clips: Mapping[str, Clip]) -> None:
+def _write_manifest(path: Path, root: Root, clips: Mapping[str, Clip]) -> None:
     """Write what data directories have no file for, one line a clip; no file where there is nothing."""
     columns = sorted({column for clip in clips.values() for column in clip.about})
     if not columns:
@@ -305,7 +318,11 @@ def _write_manifest(path: Path, clips: Mapping[str, Clip]) -> None:
     with atomic_write(path) as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(["key", *columns])
-        writer.writerows([key, *(clips[key].about.get(column, "") for column in columns)] for key in sorted(clips))
+        for key in sorted(clips):
+            about = dict(clips[key].about)
+            if about.get(REFERENCE):
+                about[REFERENCE] = os.path.join(root.path, about[REFERENCE])
+            writer.writerow([key, *(about.get(column, "") for column in columns)])
 
 
 def _write_missing(path: Path, missing: Mapping[str, Sequence[Clip]]) -> None:

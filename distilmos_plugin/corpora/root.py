@@ -88,6 +88,20 @@ class Root:
             f"the download is incomplete, get it again from {self.card.source}"
         )
 
+    def folder(self, *relative: str) -> str:
+        """Return the first of these folders that is there, else the first: its audio is then reported as missing."""
+        return next((name for name in relative if (self.path / name).is_dir()), relative[0])
+
+    def given(self, option: str, path: str) -> Path:
+        """Return the file that the user named in an option of the importer.
+
+        Raises:
+            DataError: if it is not there.
+        """
+        if not Path(path).is_file():
+            raise DataError(f"{self.card.name}: {path}: no such file (option {option})")
+        return Path(path).resolve()
+
     def table(
         self,
         file: str | Path,
