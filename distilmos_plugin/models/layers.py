@@ -84,15 +84,18 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     """
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
-        """Normalise ``[B, T, dim]`` under the mask ``[B, T]``."""
-        valid = frames[mask]
+        """Normalise ``[B, T, dim]``, or any ``[B, T, ..., dim]``, under the mask ``[B, T]``."""
+        places = mask.flatten().nonzero()[:, 0]
+        flat = frames.flatten(0, 1)
+        valid = flat.index_select(0, places).reshape(-1, frames.shape[-1])
         training = self.training and len(valid) > 1
         if training:
             self.num_batches_tracked.add_(1)
         normal = functional.batch_norm(
             valid.float(), self.running_mean, self.running_var, self.weight, self.bias, training, self.momentum, self.eps
         )
-        return torch.zeros_like(frames, dtype=normal.dtype).index_put((mask,), normal)
+        normal = normal.reshape(len(places), *frames.shape[2:])
+        return torch.zeros_like(flat, dtype=normal.dtype).index_copy(0, places, normal).view_as(frames)
 
 
 class SeparableConv(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from distilmos_plugin.errors import ConfigError, some
@@ -23,7 +23,8 @@ class Ensemble:
         predictors: at least two, no two alike.
 
     Attributes:
-        targets: columns of the results, in this order.
+        targets: what at least one of the models predicts.
+        columns: of the results, in this order.
 
     Raises:
         ConfigError: if a model comes twice.
@@ -36,7 +37,8 @@ class Ensemble:
             raise ConfigError(f"--model: {some(twice)} comes twice; name each model once")
         names = Counter(predictor.name for predictor in predictors)
         self._labels = [item.name if names[item.name] == 1 else _full_label(item) for item in predictors]
-        self.targets = tuple(column for target in self._predicting() for column in self._columns(target))
+        self.targets = tuple(dict.fromkeys(target for predictor in self.predictors for target in predictor.targets))
+        self.columns = tuple(column for target in self.targets for column in self._columns(target))
 
     @property
     def signature(self) -> str:
@@ -55,15 +57,11 @@ class Ensemble:
         if failed is not None:
             return replace(failed, targets={}, flags=flags, signature=self.signature)
         merged: dict[str, float] = {}
-        for target in self._predicting():
+        for target in self.targets:
             values = [score.targets[target] for score in scores if target in score.targets]
             spread = [statistics.stdev(values)] if len(values) > 1 else []
             merged |= dict(zip(self._columns(target), [statistics.fmean(values), *spread, *values], strict=True))
         return replace(scores[0], targets=merged, flags=flags, signature=self.signature)
-
-    def _predicting(self) -> Iterator[str]:
-        """Yield the targets that at least one model predicts."""
-        yield from dict.fromkeys(target for predictor in self.predictors for target in predictor.targets)
 
     def _columns(self, target: str) -> list[str]:
         labels = [label for label, item in zip(self._labels, self.predictors, strict=True) if target in item.targets]

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -154,7 +154,11 @@ class Pipeline:
         return scores
 
     def _long_score(self, item: Opened, pool: Executor | None) -> Score:
-        """Score a clip in windows, a few at a time: the mean of the windows' scores, weighted by their durations."""
+        """Score a clip in windows, a few at a time: the mean of the windows' scores, weighted by their durations.
+
+        Of standard deviations the root mean square: that of the mean if the windows' errors go together, as those of one clip
+        do; were they independent, it would be smaller.
+        """
         model = self.predictor
         rate = item.recording.rate
         window, hop = model.window(rate), model.hop(rate)
@@ -166,12 +170,12 @@ class Pipeline:
             samples = read_ahead(reader, item.recording.read, spans)
             try:
                 while group := list(itertools.islice(samples, at_once)):
-                    scored += [targets for targets, _ in model.predict(group, [rate] * len(group))]
+                    scored += [columns for columns, _ in model.predict(group, [rate] * len(group))]
             except AudioProblem as problem:  # the file changed after it had been checked
                 return self._failure(item, problem)
-        curves = {name: tuple(targets[name] for targets in scored) for name in model.targets}
+        curves = {name: tuple(columns[name] for columns in scored) for name in model.columns}
         weights = [stop - start for start, stop in spans]
-        means = {name: float(np.average(curve, weights=weights)) for name, curve in curves.items()}
+        means = {name: _mean(curve, weights, 1 if name in model.targets else 2) for name, curve in curves.items()}
         frames = Curve("window", hop / rate, window / rate, curves) if self.frames else None
         return self._success(item, means, frames, ("windowed",))
 
@@ -189,3 +193,8 @@ class Pipeline:
             (item.recording.flags, item.recording.duration, item.recording.native_rate) if item.recording else ((), None, None)
         )
         return Score(item.clip.key, item.clip.path, {}, problem.status, *known, self.predictor.signature, str(problem))
+
+
+def _mean(values: Sequence[float], weights: Sequence[int], power: int) -> float:
+    """Return the weighted mean, or with power 2 the weighted root mean square."""
+    return float(np.average(np.array(values) ** power, weights=weights) ** (1 / power))

@@ -22,7 +22,7 @@ from distilmos_plugin.models import MOSModel
 from distilmos_plugin.models.resampling import resample
 from distilmos_plugin.scoring.pipeline import Pipeline
 from distilmos_plugin.scoring.recordings import as_clips
-from distilmos_plugin.scoring.results import Score
+from distilmos_plugin.scoring.results import Score, deviation_column
 
 PRECISIONS = ("fp32", "bf16")
 READERS = 2  # threads that read and resample: far faster than any upstream, so that two keep it busy
@@ -47,6 +47,7 @@ class Predictor:
 
     Attributes:
         targets: what is predicted.
+        columns: of the results, in this order: the targets and, in models that predict them, their standard deviations.
         min_samples: of the shortest clip that it scores, at its upstream's rate.
 
     Raises:
@@ -72,6 +73,7 @@ class Predictor:
         self.config, self.name, self.digest, self.precision = config, name, digest, precision
         self.about, self.source = about, source
         self.targets = tuple(model.targets)
+        self.columns = (*self.targets, *(deviation_column(target) for target in self.targets if model.gaussian))
         self.min_samples = model.upstream.min_samples
         _check_windows(config.scoring_conf, self.min_samples / model.upstream.sample_rate)
         self._forward_lock = threading.Lock()
@@ -171,7 +173,7 @@ class Predictor:
             frames: also give frame scores, where the system has them.
 
         Returns:
-            For each clip its scores, and its frame scores ``[frames]``, by target.
+            For each clip its scores by column, and its frame scores ``[frames]`` by target.
 
         Raises:
             ModelError: if the device's memory is too small for the batch.
@@ -187,12 +189,13 @@ class Predictor:
                 f"out of memory on {self.device} with {len(tensors)} clips, {seconds:.0f} s of audio with padding; "
                 "use a smaller batch_seconds or, for one long clip, shorter windows (scoring_conf)"
             ) from error
-        utterance = {name: values.float().tolist() for name, values in prediction.utterance.items()}
+        deviations = {deviation_column(name): values for name, values in prediction.scale.items()}
+        utterance = {name: values.float().tolist() for name, values in (prediction.utterance | deviations).items()}
         curves = {name: values.float().cpu().numpy() for name, values in prediction.frames.items()} if frames else {}
         lengths = prediction.frame_lengths.tolist()
         return [
             (
-                {name: utterance[name][i] for name in self.targets},
+                {name: utterance[name][i] for name in self.columns},
                 {name: curve[i, : lengths[i]] for name, curve in curves.items()},
             )
             for i in range(len(tensors))

@@ -25,6 +25,15 @@ DELIMITERS = {"csv": ",", "tsv": "\t"}
 FIELDS = ("key", "path", "status", "flags", "duration", "sample_rate", "signature", "reason", "frames")
 
 
+def deviation_column(target: str) -> str:
+    """Return the column of the predicted standard deviation of a target's score.
+
+    >>> deviation_column("mos")
+    'mos_std'
+    """
+    return f"{target}_std"
+
+
 @dataclass(frozen=True)
 class Curve:
     """Scores over time: of frames, or of the windows of long audio.
@@ -49,7 +58,8 @@ class Score:
     Attributes:
         key: name of the clip, unique in a score file.
         path: where the audio is; None for audio given in memory.
-        targets: target name -> score, in the target's unit (MOS points for ``mos``); empty without a score.
+        targets: target name -> score, in the target's unit (MOS points for ``mos``), and where the model predicts it
+            ``<target>_std`` -> standard deviation of the target's score; empty without a score.
         status: ``ok``, or why there is no score: ``unreadable``, ``empty``, ``too_short``, ``non_finite``.
         flags: what a listener would want to know about a score that exists: ``silent``, ``clipped``, ``low_level``,
             ``stereo_downmixed``, ``resampled``, ``windowed``.

@@ -211,13 +211,13 @@ def _print(predictor: Predictor | Ensemble, scores: Iterable[Score], format: str
     shown_scores = []
     if format is None:
         print(
-            "".join(f"{target:>{_width(target)}}" for target in predictor.targets)
+            "".join(f"{target:>{_width(target)}}" for target in predictor.columns)
             + f"{'seconds':>9}  {'status':<11} {'flags':<20} clip"
         )
     for score in scores:
         shown_scores.append(score)
         if format is None:
-            print(_table_row(score, predictor.targets), flush=True)
+            print(_table_row(score, predictor.columns), flush=True)
         elif format == "jsonl":
             sys.stdout.buffer.write(to_line(score))
             sys.stdout.buffer.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +15,7 @@ from distilmos_plugin.models import MOSModel
 from distilmos_plugin.models.losses import score_loss
 from distilmos_plugin.progress import say
 from distilmos_plugin.scoring.predictor import Predictor
+from distilmos_plugin.scoring.results import deviation_column
 from distilmos_plugin.training.ranking import Criterion
 
 if TYPE_CHECKING:
@@ -71,7 +73,10 @@ class Validation:
         for target in self.config.targets:
             truth = {key: self.directory.targets[target][key] for key in scores}
             predicted = {key: values[target] for key, values in scores.items()}
-            cost = score_loss(torch.tensor([*predicted.values()]), torch.tensor([*truth.values()]), self.config.loss_conf)
+            deviations = [values.get(deviation_column(target), math.nan) for values in scores.values()]
+            columns = ([*predicted.values()], [*truth.values()], deviations)
+            guess, true, deviation = map(torch.tensor, columns)
+            cost = score_loss(guess, true, self.config.loss_conf, deviation)
             figures["loss"] += float(cost)
             ending = "" if target == self.config.targets[0] else f"_{target}"
             levels = {"utterance": (truth, predicted)}
