@@ -41,6 +41,60 @@ class UpstreamConfig:
 
 
 @dataclass(frozen=True)
+class SFIConfig:
+    """The sampling-frequency-independent convolution that takes the place of an upstream's first one.
+
+    Attributes:
+        filter: ``neural`` (neural analog filter) or ``gaussian`` (modulated Gaussian).
+        taps: of the FIR filters at the upstream's own rate; at others as many as last equally long. 10 are MSR-UTMOS's; with
+            20 the filters of other rates are far nearer to the first (docs/upstreams.md).
+        features, hidden: random Fourier features and hidden widths of the neural filter (Imamura et al., 2024).
+        max_frequency: Hz; the neural filter's response is 0 above it.
+        coupled: let a response depend on all frequencies that are asked for together, as MSR-UTMOS does; for its checkpoints.
+        points: frequencies from 0 to half the sample rate at which the response is fitted.
+        ridge: weight of the taps' squares in that fit.
+        edge: Hz; above half the upstream's own rate the converted response fades to 0 up to here.
+        fit_steps: gradient steps of the filter towards the convolution that it replaces.
+        seed: of the filter's first values.
+    """
+
+    filter: Literal["neural", "gaussian"] = "neural"
+    taps: int = 20
+    features: int = 128
+    hidden: tuple[int, ...] = (224, 224)
+    max_frequency: float = 24000.0
+    coupled: bool = False
+    points: int = 640
+    ridge: float = 1e-6
+    edge: float = 12000.0
+    fit_steps: int = 300
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class DistilConfig:
+    """How an SFI upstream learns from the upstream that it was made of, which hears 16 kHz.
+
+    Attributes:
+        rates: Hz; one is drawn for each step.
+        steps, batch_size, seconds: optimiser steps, clips in each, and their length at most, seconds.
+        lr, weight_decay: of RAdam; the rate falls to 0 along a cosine.
+        teacher_band: what the teacher hears where the rate is below its own: ``full`` is the whole clip (MSR-UTMOS), ``rate``
+            is what the rate leaves of it.
+        seed: of the draws.
+    """
+
+    rates: tuple[int, ...] = (8000, 16000, 22050, 24000, 44100, 48000)
+    steps: int = 500
+    batch_size: int = 8
+    seconds: float = 4.0
+    lr: float = 1e-4
+    weight_decay: float = 0.01
+    teacher_band: Literal["full", "rate"] = "full"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class TokenConfig:
     """Code books over the frozen upstream's layers (DistilMOS, arXiv 2601.13700, Fig. 1).
 
@@ -61,7 +115,7 @@ class TokenConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """The objective: MOS loss + token loss + pairwise loss. All errors are in the target's own unit (MOS points).
+    """The objective: MOS loss + token loss + pairwise loss. Errors are in ``units``, by default the target's own (MOS points).
 
     Attributes:
         type: loss on the score: ``mse``, ``l1``, ``huber``, ``clipped_mse`` (0 where the error is within ``tau``) or
@@ -73,6 +127,12 @@ class LossConfig:
         contrastive_margin: differences off by less than this cost nothing, MOS points.
         token_weight: lambda of DistilMOS; 0 is the baseline with the same head, exactly.
         listener_weight: weight of the loss on single ratings, with listener conditioning.
+        weights: target -> weight of its losses; 1 for those that are not named.
+        units: target -> what counts as an error of 1, so that a target of wide range does not drown one of narrow range
+            (PESQ spans 3.6, STOI 1); 1 for those that are not named. ``tau``, ``huber_delta`` and ``contrastive_margin``
+            count in it.
+        pseudo_targets: targets whose labels are a teacher's scores (MTQ-Net): the semi-supervised part of the objective.
+        pseudo_weight: weight of that part.
     """
 
     type: Literal["mse", "l1", "huber", "clipped_mse", "gaussian_nll"] = "mse"
@@ -83,6 +143,18 @@ class LossConfig:
     contrastive_margin: float = 0.2
     token_weight: float = 0.0
     listener_weight: float = 1.0
+    weights: Mapping[str, float] = field(default_factory=dict)
+    units: Mapping[str, float] = field(default_factory=dict)
+    pseudo_targets: tuple[str, ...] = ()
+    pseudo_weight: float = 1.0
+
+    def weight(self, target: str) -> float:
+        """Return the weight of a target's losses."""
+        return self.weights.get(target, 1.0) * (self.pseudo_weight if target in self.pseudo_targets else 1.0)
+
+    def unit(self, target: str) -> float:
+        """Return what counts as an error of 1 for a target, in the target's own unit."""
+        return self.units.get(target, 1.0)
 
 
 @dataclass(frozen=True)
@@ -125,7 +197,8 @@ class Config:
     Attributes:
         system: registered system name (``ssl_mos``, ``distilmos``).
         targets: what is predicted; ``mos`` is read from ``utt2mos``, any other ``x`` from ``utt2x``.
-        upstream: s3prl upstream name, or ``tiny`` (bundled).
+        upstream: s3prl upstream name, ``tiny`` (bundled), or the folder of an SFI upstream (``distilmos upstream sfi``).
+        sfi_conf, distil_conf: make an SFI upstream of it first, and distil it (run.sh stage 2); null makes none.
         batch_seconds: padded audio in a training batch, seconds.
         batch_size: at most so many clips in a training batch.
         max_seconds: longer training clips are cropped at random to this; None never crops.
@@ -133,7 +206,8 @@ class Config:
         max_epoch, patience, optim, scheduler, accum_grad, grad_clip, keep_nbest_models, seed, use_amp: as in ESPnet;
             ``use_amp`` is bfloat16.
         best_model_criterion: ``(phase, metric, min|max)`` entries, as in ESPnet; the first ranks the epochs, the others break
-            ties. Metrics of phase ``valid`` are ``loss`` and ``<level>_<name>`` such as ``system_srcc``, ``utterance_lcc``.
+            ties. Metrics of phase ``valid`` are ``loss`` and ``<level>_<name>`` such as ``system_srcc``, ``utterance_lcc``; with
+            several targets these are means over the targets, and ``utterance_lcc_sig`` is that of one.
         init_param: ``path:src:dst:exclude`` entries, as in ESPnet.
         freeze_param: prefixes of parameter names that are not trained.
         single_ratings: single ratings drawn for each clip and step, for listener conditioning.
@@ -143,6 +217,8 @@ class Config:
     targets: tuple[str, ...] = ("mos",)
     upstream: str = "wavlm_base_plus"
     upstream_conf: UpstreamConfig = UpstreamConfig()
+    sfi_conf: SFIConfig | None = None
+    distil_conf: DistilConfig = DistilConfig()
     token_conf: TokenConfig = TokenConfig()
     model_conf: Mapping[str, Any] = field(default_factory=dict)
     loss_conf: LossConfig = LossConfig()
@@ -284,4 +360,6 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     expected = Mapping if origin is not None and issubclass(origin, Mapping) else hint
     if not isinstance(value, expected) or (isinstance(value, bool) and hint is not bool):
         raise ConfigError(f"{where}: expected {getattr(expected, '__name__', expected)}, found {value!r}")
+    if expected is Mapping and arguments[1] is not Any:
+        return {key: _convert(arguments[1], item, f"{where}: {key}") for key, item in value.items()}
     return value

@@ -59,7 +59,13 @@ class ExactBatching:
         """Run the front end on each clip of ``padded`` ``[B, N]``; frames past a clip's last one are 0."""
         if self._num_samples is None or len(set(self._num_samples)) == 1:
             return self._front_end(padded)
-        frames = [self._front_end(clip[:count].unsqueeze(0)) for clip, count in zip(padded, self._num_samples, strict=True)]
+        return self._joined(
+            [self._front_end(clip[:count].unsqueeze(0)) for clip, count in zip(padded, self._num_samples, strict=True)]
+        )
+
+    @staticmethod
+    def _joined(frames: Sequence[Tensor]) -> Tensor:
+        """Pad the frames ``[1, C, T]`` of single clips to a batch ``[B, C, T]``."""
         longest = max(item.shape[-1] for item in frames)
         return torch.cat([F.pad(item, (0, longest - item.shape[-1])) for item in frames])
 

@@ -25,7 +25,10 @@ from torch import nn
 from distilmos_plugin.errors import UpstreamError
 from distilmos_plugin.upstreams import huggingface, resolver
 from distilmos_plugin.upstreams.frames import Convolution, parse_convolutions
+from distilmos_plugin.upstreams.sfi import folder, front_end
 from distilmos_plugin.upstreams.surroundings import Uninitialised, explained, first_line, undisturbed
+
+SAMPLE_RATE = 16000  # Hz, of every s3prl upstream
 
 CHECKPOINT_KEYS = {
     "wavlm": ("cfg", "model"),
@@ -49,6 +52,10 @@ def create(name: str, ckpt: str | None) -> tuple[nn.Module, dict[str, Any]]:
         UpstreamError: if the name is unknown, the checkpoint is missing or unfit, or something that it needs is broken.
     """
     entry = resolver.entry(name)
+    if entry.needs == "nothing" and folder.is_sfi(name):
+        if ckpt:
+            raise UpstreamError(f"upstream '{name}' brings its own weights; remove ckpt")
+        return _create_sfi(name)
     if entry.broken:
         raise UpstreamError(f"upstream '{name}' cannot be used here: it {entry.broken}")
     if entry.needs == "checkpoint" and not ckpt:
@@ -96,10 +103,21 @@ def rebuild(name: str, architecture: Mapping[str, Any], ckpt: str | None) -> nn.
             expert = huggingface.skeleton(hubconf, architecture)
         else:
             expert = hubconf._UpstreamExpert(_serialised(_skeleton_checkpoint(family, architecture)))
+        if front_end.KEY in architecture:
+            front_end.install(expert.model, architecture[front_end.KEY], SAMPLE_RATE)
     with torch.no_grad():
         for parameter in expert.parameters():
             parameter.fill_(torch.nan)
     return expert.float().eval()
+
+
+def _create_sfi(name: str) -> tuple[nn.Module, dict[str, Any]]:
+    """Create the expert of an SFI upstream's folder."""
+    description, weights = folder.read(name)
+    expert = rebuild(name, description.architecture, None)
+    with explained(name, None):
+        expert.load_state_dict(weights, strict=True)
+    return expert, dict(description.architecture)
 
 
 def convolutions(architecture: Mapping[str, Any]) -> list[Convolution] | None:
@@ -135,7 +153,8 @@ def digest(architecture: Mapping[str, Any], expert: nn.Module) -> str:
 
     Equal weights have equal digests, whatever name or file format they came by.
     """
-    use = {"convolutions": convolutions(architecture), "normalize": _normalizes(architecture), "pre_norm": is_pre_norm(expert)}
+    use = {"convolutions": convolutions(architecture), "normalize": normalizes(architecture), "pre_norm": is_pre_norm(expert)}
+    use |= {front_end.KEY: architecture[front_end.KEY]} if front_end.KEY in architecture else {}
     sha = hashlib.sha256(json.dumps(use, sort_keys=True).encode())
     for name, value in sorted(expert.state_dict().items()):
         sha.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
@@ -149,7 +168,8 @@ def is_pre_norm(expert: nn.Module) -> bool:
     return bool(getattr(encoder, "layer_norm_first", False))
 
 
-def _normalizes(architecture: Mapping[str, Any]) -> bool | None:
+def normalizes(architecture: Mapping[str, Any]) -> bool | None:
+    """Tell whether each waveform is brought to mean 0 and variance 1 first; None for the family ``other``."""
     if architecture["family"] == "wavlm":
         return bool(architecture["cfg"]["normalize"])
     if architecture["family"] in ("hubert", "wav2vec2"):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from distilmos_plugin.errors import UpstreamError, suggest
+from distilmos_plugin.upstreams.sfi import folder
 
 TINY = "tiny"
 ASSETS = Path(__file__).parent / "assets"
@@ -99,13 +100,13 @@ def list_upstreams() -> list[UpstreamEntry]:
 
 
 def entry(name: str) -> UpstreamEntry:
-    """Describe one upstream.
+    """Describe one upstream: a registered name, or the folder of an SFI upstream.
 
     Raises:
         UpstreamError: if there is no such name; the nearest one is suggested.
     """
-    if name == TINY:
-        return UpstreamEntry(TINY, "", "nothing", "exact")
+    if name == TINY or folder.is_sfi(name):
+        return UpstreamEntry(name, "", "nothing", "exact")
     function = _find(name)
     package = function.module.split(".")[-2]
     exact = package in FAMILIES and "conformer" not in name

@@ -17,10 +17,13 @@ from distilmos_plugin.config import UpstreamConfig
 from distilmos_plugin.errors import UpstreamError
 from distilmos_plugin.upstreams import experts, huggingface, resolver
 from distilmos_plugin.upstreams.batching import ExactBatching
+from distilmos_plugin.upstreams.experts import SAMPLE_RATE
 from distilmos_plugin.upstreams.frames import Framing, measure_framing
+from distilmos_plugin.upstreams.sfi.convolution import HIGHEST_RATE, LOWEST_RATE, SFIConvolution
+from distilmos_plugin.upstreams.sfi.design import resampled_length
+from distilmos_plugin.upstreams.sfi.front_end import RateBatching, sfi_convolution, silence, variance_floor
 from distilmos_plugin.upstreams.surroundings import same_random_state, undisturbed
 
-SAMPLE_RATE = 16000  # Hz, of every s3prl upstream
 MIN_SAMPLES = 400  # 25 ms: the receptive field of the wav2vec 2.0 front end, and the window of filter banks
 
 AS_IT_IS = UpstreamConfig()
@@ -54,7 +57,8 @@ class Upstream(nn.Module):
         family: how the architecture is described, see :mod:`distilmos_plugin.upstreams.experts`.
         architecture: plain values, enough to rebuild the structure without the checkpoint.
         digest: 16 hexadecimal digits over the pre-trained weights and their use; the same after :func:`rebuild_upstream`.
-        sample_rate: Hz, of the waveforms.
+        sample_rate: Hz, of the waveforms; of an SFI upstream, the rate that lengths are counted in.
+        rates: lowest and highest rate of waveforms, Hz: the same but for SFI upstreams.
         hop: samples from one frame to the next.
         min_samples: the shortest clip, in samples.
         num_layers: transformer layers that are kept; ``dim`` their width D.
@@ -71,6 +75,7 @@ class Upstream(nn.Module):
         self.name, self.family, self.digest, self.conf = name, architecture["family"], digest, conf
         self.architecture = dict(architecture)
         self.expert = expert
+        self.rates = (self.sample_rate, self.sample_rate)
         self._batching: ExactBatching | None = None
         if self.family == "other":
             self._measure()
@@ -93,30 +98,55 @@ class Upstream(nn.Module):
         """Return the frames of clips of ``num_samples`` samples, int64 of the same shape."""
         return self.framing.counts(num_samples)
 
-    def forward(self, waveforms: Sequence[Tensor] | Tensor, lengths: Tensor | None = None) -> HiddenStates:
+    @property
+    def sfi(self) -> SFIConvolution | None:
+        """The SFI convolution; None in upstreams of one rate. Not an attribute, as the front end."""
+        return None if self._front_end is None else sfi_convolution(self.expert.model)
+
+    def forward(
+        self, waveforms: Sequence[Tensor] | Tensor, lengths: Tensor | None = None, rates: Sequence[int] | None = None
+    ) -> HiddenStates:
         """Compute the hidden states of a batch.
 
         Args:
             waveforms: one mono waveform ``[samples]`` a clip at 16 kHz, full scale 1; or a padded batch ``[B, N]``.
             lengths: of a padded batch, samples of each clip ``[B]``; None takes all N samples.
+            rates: of the clips, Hz, within :attr:`rates`; None takes :attr:`sample_rate`.
 
         Raises:
-            UpstreamError: if a clip is shorter than ``min_samples``.
+            UpstreamError: if a clip is shorter than ``min_samples``, or at a rate that the upstream does not take.
         """
         counts = [len(clip) for clip in waveforms] if lengths is None else [int(length) for length in lengths]
         clips = [clip[:count].float() for clip, count in zip(waveforms, counts, strict=True)]
+        rates = [self.sample_rate] * len(clips) if rates is None else [int(rate) for rate in rates]
+        self._refuse_rates(rates)
+        counts = [resampled_length(count, rate, self.sample_rate) for count, rate in zip(counts, rates, strict=True)]
         if not clips or min(counts) < self.min_samples:
             raise UpstreamError(
                 f"upstream '{self.name}' takes clips of at least {self.min_samples} samples "
                 f"({self.min_samples / self.sample_rate * 1000:.0f} ms), found {min(counts, default=0)}"
             )
-        if self._batching is not None:
-            with self._batching.clips_of(counts):
-                states = self._run(clips)
-            frames = [self.framing.count(count) for count in counts]
-        else:
+        if self._batching is None:
             states, frames = self._run_equal_lengths(clips)
+        else:
+            frames = [self.framing.count(count) for count in counts]
+            if isinstance(self._batching, RateBatching):
+                with self._batching.clips_at(clips, rates):
+                    states = self._run(silence(counts, clips[0]))
+            else:
+                with self._batching.clips_of(counts):
+                    states = self._run(clips)
         return HiddenStates(states, torch.tensor(frames, device=states[0].device))
+
+    def _refuse_rates(self, rates: Sequence[int]) -> None:
+        lowest, highest = self.rates
+        wrong = next((rate for rate in rates if not lowest <= rate <= highest), None)
+        if wrong is not None:
+            takes = f"{lowest} Hz; 'distilmos upstream sfi' makes one of it that takes any rate"
+            raise UpstreamError(
+                f"upstream '{self.name}' takes clips at {takes if lowest == highest else f'{lowest} to {highest} Hz'}, "
+                f"found {wrong} Hz"
+            )
 
     def train(self, mode: bool = True) -> Upstream:
         """Set training mode; frozen parts stay in evaluation mode."""
@@ -134,7 +164,7 @@ class Upstream(nn.Module):
         Raises:
             UpstreamError: if s3prl's expert takes the waveforms out of the graph.
         """
-        if self.family.startswith("hf_"):
+        if self.family.startswith("hf_") and self.sfi is None:
             raise UpstreamError(
                 f"upstream '{self.name}': s3prl hands its waveforms to transformers as numpy arrays, so no gradient reaches "
                 "them; use an upstream of the wavlm, hubert or wav2vec2 family"
@@ -190,7 +220,11 @@ class Upstream(nn.Module):
             model.feature_grad_mult = float(conf.trainable and conf.train_front_end)
             model.encoder.layerdrop = 0.0
             _draw_privately(model.encoder)
-        if experts.can_be_exact(self.architecture):
+        if self.sfi is not None:
+            self.rates = (LOWEST_RATE, HIGHEST_RATE)
+            floor = variance_floor(self.family, experts.normalizes(self.architecture))
+            self._batching = RateBatching(model, self.framing, self.sfi, floor)
+        elif experts.can_be_exact(self.architecture):
             self._batching = ExactBatching(model, self.framing)
         if conf.gradient_checkpointing:
             for layer in model.encoder.layers:
@@ -266,7 +300,7 @@ def load_upstream(name: str, conf: UpstreamConfig = AS_IT_IS) -> Upstream:
     """Load an upstream with its weights, on the CPU.
 
     Args:
-        name: any s3prl upstream, or ``tiny`` (bundled, offline).
+        name: any s3prl upstream, ``tiny`` (bundled, offline), or the folder of an SFI upstream.
         conf: checkpoint and use.
 
     Raises:
