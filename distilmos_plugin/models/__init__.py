@@ -9,6 +9,8 @@ from distilmos_plugin.config import Config, parse
 from distilmos_plugin.errors import ConfigError, suggest
 from distilmos_plugin.models.base import MOSModel, SystemConfig
 from distilmos_plugin.models.distilmos import DistilMOS
+from distilmos_plugin.models.mosa_net import MOSANet
+from distilmos_plugin.models.mtq_net import MTQNet
 from distilmos_plugin.models.prediction import Labels, Prediction, Waveforms
 from distilmos_plugin.models.sa_ssl_mos import SASSLMOS, SSLLayerMOS
 from distilmos_plugin.models.ssl_mos import SSLMOS
@@ -30,6 +32,8 @@ SYSTEMS: dict[str, type[MOSModel]] = {
     "distilmos": DistilMOS,
     "ssl_layer_mos": SSLLayerMOS,
     "sa_ssl_mos": SASSLMOS,
+    "mosa_net": MOSANet,
+    "mtq_net": MTQNet,
 }
 
 

@@ -75,7 +75,9 @@ class SystemConfig:
                     raise ConfigError(f"{where}: '{name}' is not among the targets{hint} ({', '.join(config.targets)})")
         for target, limits in self.label_ranges.items():
             if not limits.low < limits.high:
-                raise ConfigError(f"model_conf: label_ranges: {target}: expected low < high, found {limits.low:g}, {limits.high:g}")
+                raise ConfigError(
+                    f"model_conf: label_ranges: {target}: expected low < high, found {limits.low:g}, {limits.high:g}"
+                )
         for target, unit in loss.units.items():
             if not unit > 0:
                 raise ConfigError(f"loss_conf: units: {target}: expected more than 0, found {unit:g}")

@@ -1,7 +1,8 @@
 """The objective: what a prediction costs, given labels.
 
 Everything is a mean over what is there: labelled clips, valid frames, valid tokens. A missing label (NaN) or token (-1)
-costs nothing and gives no gradient. Errors are in the target's own unit (MOS points).
+costs nothing and gives no gradient. Errors are in what the functions are given: the target's own unit (MOS points), or what
+``loss_conf: units`` makes of it.
 """
 
 from __future__ import annotations
@@ -93,10 +94,11 @@ def token_accuracy(logits: Tensor, tokens: Tensor) -> Tensor:
 
 
 class Objective:
-    """Sum of the weighted losses of ``loss_conf``; targets count alike.
+    """Sum of the weighted losses of ``loss_conf``.
 
     A call maps a prediction and its labels to the triple ``(loss, stats, weight)`` of ESPnet's models: the loss to
-    differentiate, the loss and its unweighted parts as detached tensors by name, and the number of clips.
+    differentiate, the loss and its unweighted parts as detached tensors by name, and the number of clips. With pseudo labels
+    the sums over the targets with true labels and over those with pseudo labels are among the parts.
     """
 
     def __init__(self, conf: LossConfig, targets: tuple[str, ...]) -> None:
@@ -107,17 +109,22 @@ class Objective:
         parts: dict[str, tuple[float, Tensor]] = {}
         stats: dict[str, Tensor] = {}
         for target in self.targets:
-            score, label = prediction.utterance[target], labels.targets[target]
-            parts[f"loss_{target}"] = (1.0, score_loss(score, label, conf, prediction.scale.get(target)))
+            unit, weight = conf.unit(target), conf.weight(target)
+            score, label = prediction.utterance[target] / unit, labels.targets[target] / unit
+            deviation = prediction.scale[target] / unit if target in prediction.scale else None
+            parts[f"loss_{target}"] = (weight, score_loss(score, label, conf, deviation))
             if conf.frame_weight > 0:
-                cost = frame_loss(prediction.frames[target], prediction.frame_lengths, label, conf)
-                parts[f"loss_{target}_frame"] = (conf.frame_weight, cost)
+                cost = frame_loss(prediction.frames[target] / unit, prediction.frame_lengths, label, conf)
+                parts[f"loss_{target}_frame"] = (weight * conf.frame_weight, cost)
             if conf.contrastive_weight > 0:
                 cost = contrastive_loss(score, label, conf.contrastive_margin)
-                parts[f"loss_{target}_contrastive"] = (conf.contrastive_weight, cost)
+                parts[f"loss_{target}_contrastive"] = (weight * conf.contrastive_weight, cost)
+        if conf.pseudo_targets:
+            stats |= self._sums(parts)
         if "listener_scores" in prediction.auxiliary:
-            ratings = labels.ratings.masked_fill(labels.listeners < 0, torch.nan)
-            cost = score_loss(prediction.auxiliary["listener_scores"], ratings, conf)
+            unit = conf.unit(self.targets[0])
+            ratings = labels.ratings.masked_fill(labels.listeners < 0, torch.nan) / unit
+            cost = score_loss(prediction.auxiliary["listener_scores"] / unit, ratings, conf)
             parts["loss_listener"] = (conf.listener_weight, cost)
         if "token_logits" in prediction.auxiliary:
             logits = prediction.auxiliary["token_logits"]
@@ -126,3 +133,18 @@ class Objective:
         loss = sum(weight * cost for weight, cost in parts.values())
         stats = {"loss": loss.detach()} | {name: cost.detach() for name, (_, cost) in parts.items()} | stats
         return loss, stats, loss.new_tensor(len(prediction.frame_lengths))
+
+    def _sums(self, parts: dict[str, tuple[float, Tensor]]) -> dict[str, Tensor]:
+        """Return the weighted sums over targets with true and with pseudo labels (MTQ-Net's two parts)."""
+        sums = {}
+        for name, pseudo in (("loss_supervised", False), ("loss_pseudo", True)):
+            heads = tuple(f"loss_{target}" for target in self.targets if (target in self.conf.pseudo_targets) == pseudo)
+            if heads:
+                costs = [weight * cost.detach() for part, (weight, cost) in parts.items() if _of(part, heads)]
+                sums[name] = torch.stack(costs).sum()
+        return sums
+
+
+def _of(part: str, heads: tuple[str, ...]) -> bool:
+    """Tell whether a part of the objective is of one of the targets' ``loss_<target>``."""
+    return part in heads or part.rpartition("_")[0] in heads

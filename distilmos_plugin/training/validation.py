@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def valid_metrics(targets: tuple[str, ...], systems: bool) -> tuple[str, ...]:
-    """Return the names of the dev figures: ``loss``, ``utterance_lcc``, ``system_srcc`` ... of the first target.
+    """Return the names of the dev figures: ``loss``, ``utterance_lcc``, ``system_srcc`` ...
 
-    Those of any further target end in its name: ``utterance_lcc_sig``.
+    With several targets these are means over the targets, and those of each end in its name: ``utterance_lcc_sig``.
     """
     levels = ("utterance", "system") if systems else ("utterance",)
-    endings = ["", *(f"_{target}" for target in targets[1:])]
+    endings = ["", *(f"_{target}" for target in targets if len(targets) > 1)]
     return ("loss", *(f"{level}_{name}{ending}" for ending in endings for level in levels for name in METRICS))
 
 
@@ -69,22 +69,39 @@ class Validation:
         scores = self._gather(self._score(model))
         if not scores:
             raise DataError(f"{self.directory.path}: none of the {len(self.directory.keys)} dev clips can be scored")
-        figures: dict[str, float | None] = {"loss": 0.0}
-        for target in self.config.targets:
-            truth = {key: self.directory.targets[target][key] for key in scores}
-            predicted = {key: values[target] for key, values in scores.items()}
-            deviations = [values.get(deviation_column(target), math.nan) for values in scores.values()]
-            columns = ([*predicted.values()], [*truth.values()], deviations)
-            guess, true, deviation = map(torch.tensor, columns)
-            cost = score_loss(guess, true, self.config.loss_conf, deviation)
-            figures["loss"] += float(cost)
-            ending = "" if target == self.config.targets[0] else f"_{target}"
-            levels = {"utterance": (truth, predicted)}
-            if self.directory.systems is not None:
-                levels["system"] = tuple(system_means(values, self.directory.systems) for values in (truth, predicted))
-            for level, (true, guess) in levels.items():
-                result = metrics([*true.values()], [*guess.values()])
-                figures |= {f"{level}_{name}{ending}": result[name] for name in METRICS}
+        targets = self.config.targets
+        loss = sum(self._loss(target, scores) for target in targets)
+        each = {target: self._correlations(target, scores) for target in targets}
+        names = [name for name in valid_metrics(targets[:1], self.directory.systems is not None) if name != "loss"]
+        figures: dict[str, float | None] = {"loss": loss}
+        for name in names:
+            values = [found[name] for found in each.values()]
+            figures[name] = None if None in values else sum(values) / len(values)
+        if len(targets) > 1:
+            figures |= {f"{name}_{target}": found[name] for target, found in each.items() for name in names}
+        return figures
+
+    def _loss(self, target: str, scores: dict[str, dict[str, float]]) -> float:
+        """Return the weighted loss on a target's scores, in the units of the objective."""
+        conf = self.config.loss_conf
+        truth = [self.directory.targets[target][key] for key in scores]
+        predicted = [values[target] for values in scores.values()]
+        deviations = [values.get(deviation_column(target), math.nan) for values in scores.values()]
+        columns = (torch.tensor(column) / conf.unit(target) for column in (predicted, truth, deviations))
+        guess, true, deviation = columns
+        return conf.weight(target) * float(score_loss(guess, true, conf, deviation))
+
+    def _correlations(self, target: str, scores: dict[str, dict[str, float]]) -> dict[str, float | None]:
+        """Return the figures of one target over the clips that have a label for it."""
+        labels = self.directory.targets[target]
+        truth = {key: labels[key] for key in scores if not math.isnan(labels[key])}
+        levels = {"utterance": (truth, {key: scores[key][target] for key in truth})}
+        if self.directory.systems is not None:
+            levels["system"] = tuple(system_means(values, self.directory.systems) for values in levels["utterance"])
+        figures = {}
+        for level, (true, guess) in levels.items():
+            result = metrics([*true.values()], [*guess.values()])
+            figures |= {f"{level}_{name}": result[name] for name in METRICS}
         return figures
 
     def _score(self, model: MOSModel) -> dict[str, dict[str, float]]:
