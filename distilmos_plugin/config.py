@@ -31,6 +31,8 @@ class UpstreamConfig:
         train_front_end: fine-tune the convolutional front end too (only with ``trainable``).
         num_layers: keep the first so many transformer layers; None keeps all.
         gradient_checkpointing: recompute layers in the backward pass: less memory, about a third more time.
+        cache_gb: keep the states of a frozen upstream on disk while training, up to so many GB (10^9 bytes) a process, so that
+            each clip is run through it once; 0 keeps none. Of no use with ``max_seconds``: a crop comes only once.
     """
 
     ckpt: str | None = None
@@ -38,6 +40,7 @@ class UpstreamConfig:
     train_front_end: bool = False
     num_layers: int | None = None
     gradient_checkpointing: bool = False
+    cache_gb: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ def train(
     nnodes: int = 1,
     allow_pipes: bool = False,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    states_dir: Path | None = None,
 ) -> Path:
     """Train, or go on with training that was cut off, and release the mean of the best epochs' models.
 
@@ -53,6 +54,8 @@ def train(
         nnodes: machines.
         allow_pipes: run ``command |`` entries of ``wav.scp``.
         checkpoint_seconds: between two checkpoints within an epoch.
+        states_dir: for the states of a frozen upstream (``upstream_conf: cache_gb``), which runs may share; None keeps them in
+            the experiment's directory until it is finished.
 
     Returns:
         The released model's directory.
@@ -61,7 +64,9 @@ def train(
         ConfigError, DataError, UpstreamError, TokenError: before training starts.
         TrainingError: if the directory belongs to another experiment, or the loss is not finite.
     """
-    preparation = Preparation.read(config, train_dir, dev_dir, expdir, tokens_dir, allow_pipes=allow_pipes)
+    preparation = Preparation.read(
+        config, train_dir, dev_dir, expdir, tokens_dir, allow_pipes=allow_pipes, states_dir=states_dir
+    )
     if not preparation.trained_already():
         fabric = _launch(ngpu, nnodes, config.use_amp)
         _train(preparation.with_lengths(), fabric, checkpoint_seconds)
@@ -119,6 +124,7 @@ def _train(preparation: Preparation, fabric: Fabric, checkpoint_seconds: float) 
         checkpoints.load_average(best)
         preparation.release(model, best, state.history)
         experiment.finish()
+        preparation.clear_states()
     fabric.barrier()
 
 

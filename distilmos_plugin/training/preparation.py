@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,11 +26,13 @@ from distilmos_plugin.training.optimisation import freeze, initialise
 from distilmos_plugin.training.ranking import Criterion, check_criterion
 from distilmos_plugin.training.token_targets import TokenTargets
 from distilmos_plugin.training.validation import valid_metrics, without_systems
+from distilmos_plugin.upstreams.states import StateCache
 from distilmos_plugin.upstreams.upstream import load_upstream
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
+STATES = "states"  # folder of the experiment's directory
 AT_LEAST_ONE = ("max_epoch", "batch_size", "accum_grad", "keep_nbest_models", "patience")
 
 
@@ -43,6 +46,7 @@ class Preparation:
         tokens: what the token loss learns from; None without.
         criterion: what ranks epochs, by figures that the dev set can give.
         allow_pipes: run ``command |`` entries of ``wav.scp``.
+        states_dir: for the states of a frozen upstream; None keeps them in the experiment's directory until it is finished.
     """
 
     experiment: Experiment
@@ -50,6 +54,7 @@ class Preparation:
     tokens: TokenTargets | None
     criterion: Criterion
     allow_pipes: bool
+    states_dir: Path | None = None
 
     @classmethod
     def read(
@@ -62,11 +67,13 @@ class Preparation:
         *,
         allow_pipes: bool = False,
         inputs: Mapping[str, str] | None = None,
+        states_dir: Path | None = None,
     ) -> Preparation:
         """Check the configuration and read all that is small; nothing is written.
 
         Args:
-            config, train_dir, dev_dir, expdir, tokens_dir, allow_pipes: see :func:`~distilmos_plugin.training.fit.train`.
+            config, train_dir, dev_dir, expdir, tokens_dir, allow_pipes, states_dir: see
+                :func:`~distilmos_plugin.training.fit.train`.
             inputs: of the experiment, besides data and tokens.
 
         Raises:
@@ -79,7 +86,8 @@ class Preparation:
         tokens = TokenTargets.read(config, tokens_dir)
         if tokens is not None:
             found["tokens"] = tokens.digest
-        return cls(Experiment(Path(expdir), config, found | dict(inputs or {})), sets, tokens, criterion, allow_pipes)
+        experiment = Experiment(Path(expdir), config, found | dict(inputs or {}))
+        return cls(experiment, sets, tokens, criterion, allow_pipes, states_dir)
 
     @property
     def config(self) -> Config:
@@ -119,6 +127,10 @@ class Preparation:
         config = self.config
         with processes.rank_zero_first(local=True):  # who comes first downloads, the others find it in the cache
             upstream = load_upstream(config.upstream, config.upstream_conf)
+        if config.upstream_conf.cache_gb > 0:
+            layers = check_system(config).layers or range(1, upstream.num_layers + 1)
+            folder = self.states_dir or self.experiment.directory / STATES
+            StateCache(upstream, folder, layers, int(config.upstream_conf.cache_gb * 1e9))
         if self.tokens is not None:
             self.tokens.check(upstream)
         model = build_model(config, upstream, num_listeners=self.num_listeners, **self.token_heads)
@@ -150,6 +162,10 @@ class Preparation:
             allow_pipes=self.allow_pipes,
         )
 
+    def clear_states(self) -> None:
+        """Remove the upstream's states from a finished experiment's directory."""
+        shutil.rmtree(self.experiment.directory / STATES, ignore_errors=True)
+
     def release(self, model: MOSModel, best: list[int], history: list[dict[str, Any]]) -> None:
         """Write the released model, the mean of the weights after the epochs ``best``, and say so."""
         about, card = describe_training(self.sets["train"])
@@ -165,6 +181,8 @@ class Preparation:
 def _resolve(config: Config) -> Config:
     """Check the configuration and fill in what follows from it."""
     check_system(config)
+    if config.upstream_conf.cache_gb > 0 and config.upstream_conf.trainable:
+        raise ConfigError("upstream_conf: cache_gb: the states of an upstream that is trained change; set trainable: false")
     for name in AT_LEAST_ONE:
         value = getattr(config, name)
         if value is not None and value < 1:

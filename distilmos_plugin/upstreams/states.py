@@ -3,67 +3,71 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distilmos_plugin.files import atomic_write, fingerprint
+from distilmos_plugin.upstreams.upstream import HiddenStates, Upstream
 
 
 class StateCache:
-    """Keeps the states of clips that come again, each in a file that is named by a digest of the clip's samples.
+    """Puts itself before a frozen upstream's forward pass, and keeps the states of clips that come again.
 
-    What an earlier run has left is used; a file is whole or absent. When the limit is reached the rest is computed anew
-    each time: nothing is thrown out, as every epoch comes back to every clip.
+    Each clip has a file, named by a digest of its samples, that is whole or absent; what an earlier run has left is used.
+    When the limit is reached the rest is computed anew each time. Nothing is thrown out to make room: every epoch comes
+    back to every clip.
 
     Args:
-        directory: the states lie in a folder of it that is named after the upstream and the layers.
-        digest: of the upstream.
-        layers: whose states are kept, 1 is the first transformer layer.
+        upstream: frozen; its ``forward`` is replaced, and takes unpadded clips.
+        directory: the states lie in a folder of it that is named after the upstream's digest and the layers.
+        layers: whose states are kept, 1 is the first transformer layer. Of the others there is None in their place.
         limit: bytes that the folder may hold.
     """
 
-    def __init__(self, directory: Path, digest: str, layers: Sequence[int], limit: int) -> None:
-        self.layers, self.limit = tuple(layers), limit
-        self.folder = directory / fingerprint([digest, self.layers])
+    def __init__(self, upstream: Upstream, directory: Path, layers: Sequence[int], limit: int) -> None:
+        self.layers, self.limit, self.num_states = tuple(layers), limit, upstream.num_layers + 1
+        self.folder = directory / fingerprint([upstream.digest, self.layers])
         self.folder.mkdir(parents=True, exist_ok=True)
-        for leftover in self.folder.glob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
         self.size = sum(path.stat().st_size for path in self.folder.glob("*.npy"))
+        self._compute = upstream.forward
+        upstream.forward = self.forward
 
-    def states(self, clips: Sequence[Tensor], compute: Callable[[list[Tensor]], Sequence[Sequence[Tensor]]]) -> list[Tensor]:
-        """Return the states of each clip, ``[layers, T, D]`` on the clip's device.
-
-        Args:
-            clips: waveforms ``[samples]``.
-            compute: clips -> for each one its states ``[T, D]`` by layer, from layer 0 on; called for those that are not kept.
-        """
-        paths = [self._path(clip) for clip in clips]
-        found = [self._read(path) for path in paths]
+    def forward(self, waveforms: Sequence[Tensor], lengths: None = None, rates: Sequence[int] | None = None) -> HiddenStates:
+        """Return the states of clips ``[samples]`` as the upstream would; see :class:`HiddenStates`."""
+        names = [self._name(clip, None if rates is None else rates[i]) for i, clip in enumerate(waveforms)]
+        found = [self._read(name) for name in names]
         missing = [index for index, states in enumerate(found) if states is None]
         if missing:
-            for index, states in zip(missing, compute([clips[index] for index in missing]), strict=True):
-                found[index] = torch.stack([states[layer] for layer in self.layers]).detach()
-                self._write(paths[index], found[index])
-        return [states.to(clip.device) for states, clip in zip(found, clips, strict=True)]
+            options = {} if rates is None else {"rates": [rates[index] for index in missing]}
+            hidden = self._compute([waveforms[index] for index in missing], **options)
+            kept = torch.stack([hidden.states[layer] for layer in self.layers], dim=2).detach()
+            for row, index in enumerate(missing):
+                found[index] = kept[row, : int(hidden.lengths[row])]
+                self._write(names[index], found[index])
+        device = waveforms[0].device
+        padded = nn.utils.rnn.pad_sequence([states.to(device) for states in found], batch_first=True)
+        by_layer = dict(zip(self.layers, padded.unbind(dim=2), strict=True))
+        lengths = torch.tensor([len(states) for states in found], device=device)
+        return HiddenStates(tuple(by_layer.get(layer) for layer in range(self.num_states)), lengths)
 
-    def _path(self, clip: Tensor) -> Path:
-        samples = clip.detach().cpu().contiguous().numpy()
-        return self.folder / f"{hashlib.blake2b(samples.tobytes(), digest_size=16).hexdigest()}.npy"
+    def _name(self, clip: Tensor, rate: int | None) -> str:
+        samples = clip.detach().cpu().contiguous().numpy().tobytes()
+        return hashlib.blake2b(samples, digest_size=16, salt=str(rate or "").encode()).hexdigest()
 
-    def _read(self, path: Path) -> Tensor | None:
+    def _read(self, name: str) -> Tensor | None:
         try:
-            return torch.from_numpy(np.load(path))
+            return torch.from_numpy(np.load(self.folder / f"{name}.npy"))
         except FileNotFoundError:
             return None
 
-    def _write(self, path: Path, states: Tensor) -> None:
-        size = states.numel() * 4  # float32
-        if self.size + size > self.limit:
-            return
-        with atomic_write(path, "wb") as file:
-            np.save(file, states.float().cpu().numpy())
-        self.size += size
+    def _write(self, name: str, states: Tensor) -> None:
+        """Write states ``[T, layers, D]`` unless there is no room."""
+        content = states.float().cpu().numpy()
+        if self.size + content.nbytes <= self.limit:
+            with atomic_write(self.folder / f"{name}.npy", "wb") as file:
+                np.save(file, content)
+            self.size += content.nbytes
