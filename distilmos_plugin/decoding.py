@@ -1,7 +1,7 @@
 """Sound files of every kind as blocks of samples: the lower half of :mod:`distilmos_plugin.audio`.
 
-libsndfile reads what it can (wav, flac, ogg, mp3 and some twenty more); kaldiio reads the entries of Kaldi archives; ffmpeg,
-where it is installed, decodes the rest (m4a, webm ...) to a temporary file. Nothing is resampled, mixed or scaled here.
+libsndfile reads what it can (wav, flac, ogg, mp3 and some twenty more), also as entries of Kaldi archives; ffmpeg, where it is
+installed, decodes the rest (m4a, webm ...) to a temporary file. Nothing is resampled, mixed or scaled here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 
 from distilmos_plugin.errors import DistilmosError
-from distilmos_plugin.headers import AudioBytes, audio_bytes, is_float_w64, mended
+from distilmos_plugin.headers import UNKNOWN_SIZE, AudioBytes, audio_bytes, is_float_w64, mended
 
 BLOCK_VALUES = 1 << 18  # samples of all channels in a block: 1 MiB as float32
 MIN_RATE, MAX_RATE = 1_000, 1_000_000  # Hz; a header that says anything else is damaged
@@ -33,7 +33,6 @@ PIPE_SECONDS = 600.0  # time that one command of a wav.scp may take
 
 _UNRECOGNISED, _UNSUPPORTED_ENCODING = 1, 4  # libsndfile's SF_ERR_*
 _ARK_ENTRY = re.compile(r"(?P<file>.+):(?P<offset>\d+)", re.DOTALL)
-_ARK_AUDIO = (b"RIFF", b"fLaC", b"AUDI")  # first bytes of the entries that hold audio
 
 
 class AudioProblem(DistilmosError):
@@ -156,24 +155,37 @@ def _open_pipe(command: str, allow_pipes: bool) -> Sound:
 
 
 def _open_ark(source: str, path: str, offset: int) -> Sound:
-    """Read one entry of a Kaldi archive. Only audio entries reach kaldiio: it would also unpickle, that is, run code."""
-    import kaldiio.matio
-
+    """Open one entry of a Kaldi archive: an encoded sound file, read as any other. kaldiio would also unpickle entries."""
     name = shown(source)
     with _regular_file(path, shown(path)) as file:
         file.seek(offset)
-        if file.read(4) not in _ARK_AUDIO:
-            raise AudioProblem("unreadable", f"{name}: no audio at this place of the archive")
-        file.seek(offset)
-        declared = audio_bytes(file)
-        file.seek(offset)
-        try:
-            rate, samples = kaldiio.matio.read_kaldi(file)
-        except Exception as error:  # kaldiio raises whatever its parsers meet, down to struct.error and AssertionError
-            raise AudioProblem("unreadable", f"{name}: damaged archive entry: {error}") from None
-    sound = ArraySound(name, full_scale(samples.reshape(len(samples), -1)), rate)
-    _check_whole(sound, declared)
-    return sound
+        content = _ark_entry(name, file)
+    return _open_bytes(name, content)
+
+
+def _ark_entry(name: str, file: BinaryIO) -> bytes:
+    """Return the sound file that stands here in an archive: wav as Kaldi writes it, or what kaldiio writes (wav, flac ...)."""
+    start = file.read(6)
+    end = os.fstat(file.fileno()).st_size  # a damaged length must not become memory
+    if start[:4] == b"RIFF":  # as long as its header says
+        size = int.from_bytes(start[4:] + file.read(2), "little")
+        if not 0 < size < UNKNOWN_SIZE:
+            raise AudioProblem("unreadable", f"{name}: the wav in this archive does not say how long it is; write it again")
+        return start[:4] + size.to_bytes(4, "little") + file.read(min(size, end))
+    if start[:5] == b"AUDIO":  # kaldiio: the width of the length, the length in bytes, a sound file
+        length = int.from_bytes(file.read(start[5]) if len(start) == 6 else b"", "little")
+        left = end - file.tell()
+        if length > left:
+            raise AudioProblem(
+                "unreadable", f"{name}: truncated: the entry is longer than the archive by {length - left} bytes"
+            )
+        return file.read(length)
+    if start[:4] == b"fLaC":  # its header tells samples, not bytes: libsndfile stops by itself
+        return start + file.read()
+    what = "no audio at this place of the archive"
+    if start[:2] in (b"\0B", b"NP"):
+        what = "a matrix or vector, which has no sampling rate; store audio as wav or flac, (rate, samples) in kaldiio"
+    raise AudioProblem("unreadable", f"{name}: {what}")
 
 
 def _open_file(name: str, file: BinaryIO, path: str | os.PathLike | None) -> Sound:

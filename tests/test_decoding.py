@@ -270,6 +270,53 @@ class TestKaldiArchives:
             np.testing.assert_allclose(audio.samples, SIGNAL, atol=2**-15)
             assert audio.flags == ("stereo_downmixed",)
 
+    @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "DOUBLE"])
+    @pytest.mark.parametrize("wrapped", [True, False], ids=["kaldiio", "kaldi"])
+    def test_every_width_of_a_sample_has_the_scale_that_it_has_as_a_file(self, tmp_path, subtype, wrapped):
+        soundfile.write(tmp_path / "a.wav", SIGNAL, RATE, subtype=subtype)
+        ark = tmp_path / "a.ark"
+        if wrapped:
+            options = {"write_function": "soundfile", "write_kwargs": {"subtype": subtype}}
+            kaldiio.save_ark(str(ark), {"x": (RATE, SIGNAL), "y": (RATE, SIGNAL)}, **options)
+        else:
+            ark.write_bytes(b"x " + (tmp_path / "a.wav").read_bytes() + b"y " + (tmp_path / "a.wav").read_bytes())
+        np.testing.assert_array_equal(read_audio(f"{ark}:2").samples, read_audio(tmp_path / "a.wav").samples)
+
+    def test_sixteen_bits_are_divided_by_32768(self, tmp_path):
+        samples = np.array([-32768, -1, 0, 1, 16384, 32767] * 200, dtype=np.int16)
+        kaldiio.save_ark(str(tmp_path / "a.ark"), {"x": (RATE, samples)})
+        np.testing.assert_array_equal(read_audio(f"{tmp_path}/a.ark:2").samples, samples / np.float32(32768))
+
+    @pytest.mark.parametrize("values", [np.zeros(9, np.float32), np.zeros((9, 1), np.float64)])
+    def test_samples_as_a_vector_lack_their_rate(self, tmp_path, values):
+        kaldiio.save_ark(str(tmp_path / "a.ark"), {"x": values})
+        assert "has no sampling rate" in str(problem(f"{tmp_path}/a.ark:2"))
+        kaldiio.save_ark(str(tmp_path / "b.ark"), {"x": values}, write_function="numpy")
+        assert "has no sampling rate" in str(problem(f"{tmp_path}/b.ark:2"))
+
+    def test_floats_that_nobody_scaled_are_told(self, tmp_path):
+        options = {"write_function": "soundfile", "write_kwargs": {"subtype": "FLOAT"}}
+        kaldiio.save_ark(str(tmp_path / "a.ark"), {"x": (RATE, 32768 * SIGNAL)}, **options)
+        assert "integers stored as floats" in str(problem(f"{tmp_path}/a.ark:2"))
+
+    def test_a_wav_that_was_streamed_does_not_swallow_the_next_one(self, tmp_path):
+        content = bytearray(encoded(SIGNAL))
+        content[4:8] = b"\xff\xff\xff\xff"
+        (tmp_path / "a.ark").write_bytes(b"x " + bytes(content) + b"y " + bytes(content))
+        assert "does not say how long it is" in str(problem(f"{tmp_path}/a.ark:2"))
+
+    def test_a_truncated_kaldiio_entry(self, tmp_path):
+        kaldiio.save_ark(str(tmp_path / "a.ark"), {"x": (RATE, SIGNAL)}, write_function="soundfile")
+        content = (tmp_path / "a.ark").read_bytes()
+        for cut in (9000, 9, 7):
+            (tmp_path / "a.ark").write_bytes(content[:cut])
+            assert problem(f"{tmp_path}/a.ark:2").status in ("unreadable", "empty")
+
+    @pytest.mark.parametrize("start", [b"AUDIO\xff" + b"\xff" * 255, b"RIFF\xff\xff\xef\x7fWAVE", b"AUDIO", b"RIFF", b"fLaC"])
+    def test_a_damaged_length_does_not_become_memory(self, tmp_path, start):
+        (tmp_path / "a.ark").write_bytes(b"x " + start)
+        assert problem(f"{tmp_path}/a.ark:2").status in ("unreadable", "empty")
+
     def test_a_truncated_archive(self, tmp_path):
         kaldiio.save_ark(str(tmp_path / "a.ark"), {"x": (RATE, np.int16(SIGNAL * 32768))})
         (tmp_path / "a.ark").write_bytes((tmp_path / "a.ark").read_bytes()[:9000])
@@ -286,7 +333,7 @@ class TestKaldiArchives:
 
     def test_features_are_no_audio(self, tmp_path):
         kaldiio.save_ark(str(tmp_path / "a.ark"), {"x": np.zeros((9, 80), np.float32)})
-        assert "no audio" in str(problem(f"{tmp_path}/a.ark:2"))
+        assert "a matrix or vector" in str(problem(f"{tmp_path}/a.ark:2"))
 
     @pytest.mark.parametrize("offset", [3, 10**6])
     def test_a_wrong_place_in_an_archive(self, tmp_path, offset):
