@@ -96,15 +96,15 @@ for path in [sys.argv[2], *sys.argv[2:]]:  # the first time warms up
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process is read from /proc")
-def test_memory_does_not_grow_with_the_length_of_a_file(release, tmp_path):
-    """A file of 8 minutes at 48 kHz in stereo, 184 MB when decoded, against one of a minute."""
-    minute = np.stack([speech(60.0, 48000)] * 2, axis=1)
-    for name, minutes in (("short", 1), ("long", 8)):
-        with soundfile.SoundFile(tmp_path / f"{name}.wav", "w", 48000, 2, "PCM_16") as file:
+def test_an_hour_takes_no_more_memory_than_a_minute(release, tmp_path):
+    minute = speech(60.0)
+    for name, minutes in (("short", 1), ("long", 60)):
+        with soundfile.SoundFile(tmp_path / f"{name}.wav", "w", RATE, 1, "PCM_16") as file:
             for _ in range(minutes):
                 file.write(minute)
     command = [sys.executable, "-c", MEASURE, release, tmp_path / "short.wav", tmp_path / "long.wav"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     _, short, long = map(float, done.stdout.split())
-    assert long - short < 10  # MiB; the signal alone is 29 MiB as mono at 16 kHz
+    assert long < 2000  # MiB, all of the process
+    assert long - short < 30  # MiB; the signal alone is 220 MiB as floats
