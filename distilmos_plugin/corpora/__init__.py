@@ -26,6 +26,36 @@ CORPORA: dict[str, str] = {  # name: module of the importer
     for name in (
         "mini",
         "bvcc",
+        "bc19",
+        "vmc2023_track1",
+        "vmc2023_track2",
+        "vmc2023_track3",
+        "vmc2024_track1",
+        "vmc2024_track2",
+        "vmc2024_track3",
+        "audiomos2025_track1",
+        "audiomos2025_track2",
+        "audiomos2025_track3",
+        "vmc2026_track1",
+        "vmc2026_track2",
+        "vmc2026_track3",
+        "tmhint_qi",
+        "urgent2024",
+        "vcc2018",
+        "vcc2020",
+        "blizzard",
+        "somos",
+        "nisqa",
+        "tencent",
+        "pstn",
+        "chime7_udase",
+        "ttsds2",
+        "tcd_voip",
+        "singmos",
+        "qualispeech",
+        "brspeechmos",
+        "hablamos",
+        "table",
     )
 }  # fmt: skip
 _BOOLEANS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
@@ -116,13 +146,18 @@ def cards() -> list[Card]:
     return [importer(name).CARD for name in sorted(CORPORA)]
 
 
-def card_of(directory: str | os.PathLike) -> Card | None:
-    """Return the card of the corpus that an importer made a data directory of; None for any other directory."""
+def corpus_of(directory: str | os.PathLike) -> str | None:
+    """Return the name of the corpus that an importer made a data directory of; None for any other directory."""
     try:
         stamp = json.loads((Path(directory).resolve().parent / STAMP).read_text(encoding="utf-8"))
-        name = stamp["inputs"]["corpus"]
+        return str(stamp["inputs"]["corpus"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def card_of(directory: str | os.PathLike) -> Card | None:
+    """Return the card of the corpus that an importer made a data directory of; None for any other directory."""
+    name = corpus_of(directory)
     return importer(name).CARD if name in CORPORA else None
 
 
