@@ -1,0 +1,1 @@
+"""Scoring: from audio to scores, by one path for every user of the package."""
