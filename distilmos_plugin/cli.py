@@ -11,7 +11,7 @@ import typer
 
 from distilmos_plugin.commands import corpus, tokens, upstream
 from distilmos_plugin.commands.options import Conf, Settings, read_config
-from distilmos_plugin.errors import DistilmosError
+from distilmos_plugin.errors import ConfigError, DistilmosError, suggest
 
 app = typer.Typer(
     name="distilmos",
@@ -150,15 +150,22 @@ def train(
     tokens: Annotated[Path | None, typer.Option(help="Folder of `distilmos tokens`, for systems with a token loss.")] = None,
     ngpu: Annotated[int | None, typer.Option(help="GPUs a node; default: all there are; 0 is the CPU.")] = None,
     nnodes: Annotated[int, typer.Option(help="Nodes.")] = 1,
+    trainer: Annotated[
+        str, typer.Option(help="What takes the steps: lightning, or espnet (pip install 'distilmos-plugin[espnet]').")
+    ] = "lightning",
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """Train a system.
 
     Training that was cut off goes on; the model directory that scoring needs is written at the end.
     """
-    from distilmos_plugin.training import fit
-
-    fit.train(read_config(conf, settings), train_data, dev_data, expdir, tokens, ngpu=ngpu, nnodes=nnodes)
+    if trainer == "espnet":
+        from distilmos_plugin.integrations.espnet import train as run
+    elif trainer == "lightning":
+        from distilmos_plugin.training.fit import train as run
+    else:
+        raise ConfigError(f"--trainer: '{trainer}' is not one of lightning, espnet{suggest(trainer, ('lightning', 'espnet'))}")
+    run(read_config(conf, settings), train_data, dev_data, expdir, tokens, ngpu=ngpu, nnodes=nnodes)
 
 
 @app.command()

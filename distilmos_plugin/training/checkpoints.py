@@ -89,7 +89,7 @@ class Checkpoints:
     def save(self, state: State) -> None:
         """Write a full checkpoint, then remove the oldest beyond two."""
         content = {"model": trained_state(self.model), "optimiser": self.optimiser.state_dict(), "state": vars(state)}
-        _save(content | {"upstream": self.upstream}, self.directory / f"state-{state.epoch:04d}-{state.batch:07d}.pt")
+        save(content | {"upstream": self.upstream}, self.directory / f"state-{state.epoch:04d}-{state.batch:07d}.pt")
         self.saved_at = time.monotonic()
         for old in self._states()[KEPT_STATES:]:
             old.unlink()
@@ -129,7 +129,7 @@ class Checkpoints:
 
     def save_epoch(self, epoch: int) -> None:
         """Keep the weights after this epoch."""
-        _save(trained_state(self.model), self._epoch(epoch))
+        save(trained_state(self.model), self._epoch(epoch))
 
     def keep_epochs(self, epochs: Iterable[int]) -> None:
         """Remove the weights of all other epochs."""
@@ -140,12 +140,7 @@ class Checkpoints:
 
     def load_average(self, epochs: list[int]) -> None:
         """Set the model to the mean of the weights after these epochs; whole numbers are those of the first."""
-        states = [torch.load(self._epoch(epoch), map_location="cpu", weights_only=True) for epoch in epochs]
-        average = {
-            name: torch.stack([state[name] for state in states]).mean(dim=0) if value.is_floating_point() else value
-            for name, value in states[0].items()
-        }
-        load_trained_state(self.model, average)
+        load_trained_state(self.model, average(self._epoch(epoch) for epoch in epochs))
 
     def _epoch(self, epoch: int) -> Path:
         return self.directory / f"epoch-{epoch:04d}.pt"
@@ -156,6 +151,16 @@ class Checkpoints:
             path.unlink()
 
 
-def _save(content: Any, path: Path) -> None:
+def average(paths: Iterable[Path]) -> dict[str, Tensor]:
+    """Return the mean of the weights in these files; whole numbers are those of the first."""
+    states = [torch.load(path, map_location="cpu", weights_only=True) for path in paths]
+    return {
+        name: torch.stack([state[name] for state in states]).mean(dim=0) if value.is_floating_point() else value
+        for name, value in states[0].items()
+    }
+
+
+def save(content: Any, path: Path) -> None:
+    """Write what ``torch.save`` can hold, whole or not at all."""
     with atomic_write(path, "wb") as file:
         torch.save(content, file)

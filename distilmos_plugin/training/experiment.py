@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import math
@@ -21,7 +22,8 @@ from distilmos_plugin.files import atomic_write, fingerprint, stamp_is_current, 
 
 CONFIG, HISTORY, CHECKPOINTS, MODEL = "config.yaml", "history.jsonl", "checkpoints", "model"
 SECTION = "experiment"  # of config.yaml: what stands beside the configuration
-VERSIONED = ("torch", "lightning", "s3prl", "numpy", "soxr", "entmax")
+VERSIONED = ("torch", "lightning", "espnet", "s3prl", "numpy", "soxr", "entmax")
+RESUMABLE = ("state-*.pt", "checkpoint*.pth")  # what training goes on from: our loop's, and ESPnet's
 
 
 def data_fingerprint(directory: DataDirectory) -> str:
@@ -67,7 +69,7 @@ class Experiment:
             TrainingError: naming the keys that differ, with both values.
         """
         path = self.directory / CONFIG
-        begun = self.model.exists() or any((self.directory / CHECKPOINTS).glob("state-*.pt"))
+        begun = self.model.exists() or any(any((self.directory / CHECKPOINTS).glob(name)) for name in RESUMABLE)
         if not path.is_file() or not begun:
             return
         try:
@@ -88,7 +90,10 @@ class Experiment:
 
     def write_config(self) -> None:
         """Write the resolved configuration, with the versions and inputs that it ran with."""
-        versions = {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in VERSIONED}
+        versions = {"python": platform.python_version()}
+        for name in VERSIONED:
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # only one of the trainers need be there
+                versions[name] = importlib.metadata.version(name)
         section = {"version": __version__, "versions": versions, "inputs": dict(self.inputs)}
         with atomic_write(self.directory / CONFIG) as file:
             yaml.safe_dump(to_dict(self.config) | {SECTION: section}, file, sort_keys=False, allow_unicode=True)
@@ -98,6 +103,11 @@ class Experiment:
         with atomic_write(self.directory / HISTORY) as file:
             for entry in history:
                 file.write(json.dumps(_finite(entry), ensure_ascii=False) + "\n")
+
+    def read_history(self) -> list[dict[str, Any]]:
+        """Return what :meth:`write_history` wrote; nothing if it was never called."""
+        path = self.directory / HISTORY
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
 
 def _differences(old: Any, new: Any, key: str = "") -> list[tuple[str, Any, Any]]:

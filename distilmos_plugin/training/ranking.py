@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -57,3 +58,31 @@ def best_epochs(history: list[Mapping[str, Any]], criterion: Criterion, count: i
 def epochs_without_gain(history: list[Mapping[str, Any]], criterion: Criterion) -> int:
     """Return how many epochs have passed since the best one."""
     return history[-1]["epoch"] - best_epochs(history, criterion, 1)[0] if history else 0
+
+
+def standing(history: list[Mapping[str, Any]], criterion: Criterion) -> list[float]:
+    """Return a number for each epoch: greater is better, equals are equal, and later epochs leave those before as they are.
+
+    For trainers that rank epochs by one number, fixed once.
+
+    >>> figures = [0.5, 0.9, 0.7, 0.9, None]
+    >>> standing([{"valid": {"system_srcc": value}} for value in figures], (("valid", "system_srcc", "max"),))
+    [0.0, 1.0, 0.5, 1.0, -1.0]
+    """
+    ranked: list[tuple[float, ...]] = []
+    numbers: list[float] = []  # of ranked, in the same order
+    given = []
+    for entry in history:
+        value = merit(entry, criterion)
+        place = bisect.bisect_left(ranked, value)
+        if place == len(ranked) or ranked[place] != value:
+            below = numbers[place - 1] if place else None
+            above = numbers[place] if place < len(numbers) else None
+            if below is None:
+                number = 0.0 if above is None else above - 1.0
+            else:
+                number = below + 1.0 if above is None else (below + above) / 2
+            ranked.insert(place, value)
+            numbers.insert(place, number)
+        given.append(numbers[place])
+    return given
