@@ -23,11 +23,12 @@ datadir=                      # data directories; default data/<corpus>
 expdir=                       # experiment directory; default exp/<corpus>_<conf>[_<upstream>][_<tag>]
 tag=                          # distinguishes experiments
 test_sets=                    # default: every test* under datadir
-trainer=lightning             # lightning
+trainer=lightning             # lightning, or espnet for ESPnet's own trainer
 ngpu=                         # GPUs a node; default: all there are; 0 is the CPU
 nnodes=1                      # nodes
 nj=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)  # parallel processes on this machine
 seed=                         # instead of the conf's
+sfidir=                       # SFI upstream; default <expdir>/sfi; may be shared by experiments
 tokendir=                     # code books and tokens; default <expdir>/tokens; may be shared by experiments
 train_args=                   # further settings of the conf, "key=value section.key=value"
 record=                       # put the results into this file too: egs/<corpus>/RESULTS.md
@@ -40,7 +41,7 @@ while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
         --*) name=${1#--}; name=${name//-/_}
-             case " stage stop_stage corpus conf upstream ckpt data_root datadir expdir tag test_sets trainer ngpu nnodes nj seed tokendir train_args record " in
+             case " stage stop_stage corpus conf upstream ckpt data_root datadir expdir tag test_sets trainer ngpu nnodes nj seed sfidir tokendir train_args record " in
                  *" $name "*) ;;
                  *) echo "run.sh: unknown option $1 (./run.sh --help lists them)" >&2; exit 2 ;;
              esac
@@ -54,7 +55,7 @@ done
 for name in stage stop_stage nnodes nj; do
     case ${!name} in '' | *[!0-9]*) echo "run.sh: --$name needs a number, found '${!name}'" >&2; exit 2 ;; esac
 done
-[ "$trainer" = lightning ] || { echo "run.sh: --trainer is lightning, found '$trainer'" >&2; exit 2; }
+case $trainer in lightning | espnet) ;; *) echo "run.sh: --trainer is lightning or espnet, found '$trainer'" >&2; exit 2 ;; esac
 
 cd "$(dirname "$0")"
 [ -f "$conf" ] || { echo "run.sh: no such configuration: $conf (there are: $(echo conf/*.yaml))" >&2; exit 2; }
@@ -62,6 +63,7 @@ cd "$(dirname "$0")"
 name=$(basename "$conf" .yaml)
 : "${datadir:=data/$corpus}"
 : "${expdir:=exp/${corpus}_$name${upstream:+_$upstream}${tag:+_$tag}}"
+: "${sfidir:=$expdir/sfi}"
 : "${tokendir:=$expdir/tokens}"
 settings=()
 [ -n "$upstream" ] && settings+=(--set "upstream=$upstream")
@@ -93,9 +95,14 @@ if begin 1 "data of $corpus"; then
     finish 1 "$datadir"
 fi
 
-if begin 2 "code books"; then
+if begin 2 "upstream and code books"; then
+    run distilmos upstream sfi --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$sfidir"
+    run distilmos upstream distil "$datadir/train" --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$sfidir"
     run distilmos tokens learn "$datadir/train" --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$tokendir"
     finish 2 "$tokendir"
+fi
+if [ -f "$sfidir/distilled/upstream.yaml" ]; then  # what stage 2 made of the upstream takes its place
+    settings+=(--set "upstream=$sfidir/distilled" --set upstream_conf.ckpt=null)
 fi
 
 if begin 3 "tokens"; then
@@ -104,8 +111,13 @@ if begin 3 "tokens"; then
 fi
 
 if begin 4 "training of $name"; then
-    run distilmos train "$datadir/train" "$datadir/dev" --conf "$conf" ${settings[@]+"${settings[@]}"} \
-        ${seed:+--set "seed=$seed"} --tokens "$tokendir" --expdir "$expdir" ${ngpu:+--ngpu "$ngpu"} --nnodes "$nnodes"
+    launch=(distilmos)
+    if [ "$trainer" = espnet ] && [ "${ngpu:-1}" -gt 1 ]; then  # Fabric starts its processes itself
+        launch=(torchrun --standalone --nproc_per_node "$ngpu" "$(command -v distilmos)")
+    fi
+    run "${launch[@]}" train "$datadir/train" "$datadir/dev" --conf "$conf" ${settings[@]+"${settings[@]}"} \
+        ${seed:+--set "seed=$seed"} --tokens "$tokendir" --expdir "$expdir" ${ngpu:+--ngpu "$ngpu"} --nnodes "$nnodes" \
+        --trainer "$trainer"
     finish 4 "$expdir/model"
 fi
 

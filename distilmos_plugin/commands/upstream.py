@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from distilmos_plugin.commands.options import Conf, Settings, read_config
 
 app = typer.Typer(help="The SSL upstreams that can be used.", no_args_is_help=True)
 
@@ -33,3 +36,28 @@ def show(
 
     for fact, value in show_upstream(name, UpstreamConfig(ckpt=ckpt)).items():
         print(f"{fact:<14} {value}")
+
+
+@app.command("sfi")
+def sfi(
+    conf: Conf,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder; the upstream goes to <folder>/converted.")],
+    settings: Settings = [],  # noqa: B006  typer copies it
+) -> None:
+    """Convert the upstream of a configuration with sfi_conf into one that takes clips at 8 to 48 kHz as they are."""
+    from distilmos_plugin.upstreams.sfi.stages import convert_stage
+
+    convert_stage(read_config(conf, settings), output)
+
+
+@app.command("distil")
+def distil(
+    data: Annotated[Path, typer.Argument(help="Data directory whose audio is heard, such as data/mini/train.")],
+    conf: Conf,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the converted upstream; gets <folder>/distilled.")],
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """Teach a converted upstream to give at every rate what the upstream that it was made of gives at 16 kHz."""
+    from distilmos_plugin.upstreams.sfi.stages import distil_stage
+
+    distil_stage(read_config(conf, settings), data, output)

@@ -13,6 +13,7 @@ from distilmos_plugin.models.mosa_net import MOSANet
 from distilmos_plugin.models.mtq_net import MTQNet
 from distilmos_plugin.models.prediction import Labels, Prediction, Waveforms
 from distilmos_plugin.models.sa_ssl_mos import SASSLMOS, SSLLayerMOS
+from distilmos_plugin.models.sfi_ssl_mos import SFISSLMOS
 from distilmos_plugin.models.ssl_mos import SSLMOS
 
 __all__ = [
@@ -34,6 +35,7 @@ SYSTEMS: dict[str, type[MOSModel]] = {
     "sa_ssl_mos": SASSLMOS,
     "mosa_net": MOSANet,
     "mtq_net": MTQNet,
+    "sfi_ssl_mos": SFISSLMOS,
 }
 
 
@@ -76,9 +78,15 @@ def build_model(
         num_listeners: listeners in the training set, numbered from 1, with listener conditioning.
 
     Raises:
-        ConfigError: as :func:`check_system`, or a layer that the upstream does not have.
+        ConfigError: as :func:`check_system`, a layer that the upstream does not have, or an upstream of one rate where the
+            configuration has an ``sfi_conf``.
     """
     conf = check_system(config)
+    if config.sfi_conf is not None and upstream.sfi is None:
+        raise ConfigError(
+            f"upstream: {upstream.name} is to become an SFI upstream first (sfi_conf): run.sh stage 2, or 'distilmos upstream "
+            "sfi' and 'distilmos upstream distil'; then set upstream to the folder"
+        )
     for layer in conf.layers or ():
         if not 1 <= layer <= upstream.num_layers:
             raise ConfigError(

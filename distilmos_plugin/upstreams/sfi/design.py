@@ -137,7 +137,7 @@ def _interpolation(instants: Instants, taps: int) -> Tensor:
 
 
 def sinc_weights(shift: Tensor) -> Tensor:
-    """Return weights ``[..., 2 SINC_REACH]`` of samples ``-SINC_REACH + 1 .. SINC_REACH`` for the value at ``shift``, 0 to 1."""
+    """Return weights ``[..., 2 SINC_REACH]`` of samples ``-SINC_REACH + 1 .. SINC_REACH`` for the value ``shift`` after 0."""
     distance = shift.double()[..., None] - torch.arange(1 - SINC_REACH, SINC_REACH + 1)
     inside = (1 - (distance / SINC_REACH).square()).clamp(min=0).sqrt()
     window = torch.special.i0(KAISER_BETA * inside) / torch.special.i0(torch.tensor(KAISER_BETA, dtype=torch.float64))
