@@ -18,9 +18,10 @@ from distilmos_plugin.errors import DataError, some
 from distilmos_plugin.evaluation.correlations import METRICS, mean_half_width, metrics
 from distilmos_plugin.evaluation.intervals import RESAMPLES, bootstrap
 from distilmos_plugin.evaluation.pairs import Level, Pairs, SystemTruth, load_scores, pair, scored_targets, unscored
+from distilmos_plugin.evaluation.uncertainty import uncertainty
 from distilmos_plugin.files import STAMP, file_digest, fingerprint, write_json
 from distilmos_plugin.progress import say
-from distilmos_plugin.scoring.results import Score
+from distilmos_plugin.scoring.results import Score, deviation_column
 
 FIGURES, REPORT = "metrics.json", "report.html"
 
@@ -153,6 +154,7 @@ def assess(
     pairs = {target: pair(scores, directory, target, system_truth, system_file) for target in targets}
     reasons = unscored(scores, directory)
     known = set(directory.keys)
+    deviations = {deviation_column(target) for target in predicted}
     figures = {
         "signature": scores[0].signature,
         "target": targets[0],
@@ -164,7 +166,7 @@ def assess(
         "unscored": dict(sorted(Counter(reasons.values()).items())),
         "not_in_data": sum(score.key not in known for score in scores),
         "flags": dict(sorted(Counter(flag for score in scores for flag in score.flags).items())),
-        "unlabelled_targets": [target for target in predicted if target not in targets],
+        "unlabelled_targets": [target for target in predicted if target not in targets and target not in deviations],
         "targets": {target: _block(pairs[target], resamples, seed) for target in targets[1:]},
         "ranking": ranking(pairs[targets[0]]),
     }
@@ -187,6 +189,7 @@ def _block(pairs: Pairs, resamples: int, seed: int) -> dict[str, Any]:
         "n_systems": len(pairs.system.names) if pairs.system else 0,
         "utterance": _figures(pairs.utterance, pairs.members, resamples, seed),
         "system": _figures(pairs.system, None, resamples, seed) if pairs.system else None,
+        "uncertainty": uncertainty(pairs, resamples, seed),
     }
 
 

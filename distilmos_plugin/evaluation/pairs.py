@@ -13,7 +13,7 @@ import numpy as np
 from distilmos_plugin.data.directory import DataDirectory
 from distilmos_plugin.errors import DataError, some, suggest
 from distilmos_plugin.evaluation.correlations import mean_half_width, system_means
-from distilmos_plugin.scoring.results import Score, read_scores
+from distilmos_plugin.scoring.results import Score, deviation_column, read_scores
 
 SystemTruth = Literal["scored-set", "ratings", "file"]
 """How the truth of a system is formed: the mean of the labels of its scored clips; the mean of all single ratings of those
@@ -29,12 +29,14 @@ class Level:
         truth, prediction: float64 ``[n]``, in the target's unit.
         half_width: half of the 95 % interval of each truth from its votes ``[n]``, NaN with fewer than two; None
             without votes.
+        deviation: predicted standard deviation of each prediction ``[n]``, in the target's unit; None without.
     """
 
     names: tuple[str, ...]
     truth: np.ndarray
     prediction: np.ndarray
     half_width: np.ndarray | None = None
+    deviation: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ def pair(
         truth=np.array([labels[key] for key in keys], dtype=np.float64),
         prediction=np.array([prediction[key] for key in keys], dtype=np.float64),
         half_width=None if votes is None else np.array([mean_half_width(votes.get(key, ())) for key in keys]),
+        deviation=_deviations(scores, target, keys),
     )
     check_system_truth(system_truth)
     if directory.systems is None:
@@ -129,6 +132,12 @@ def pair(
     index = {name: number for number, name in enumerate(system.names)}
     members = np.array([index[systems[key]] for key in keys], dtype=np.int64)
     return Pairs(target, utterance, system, members, system_truth)
+
+
+def _deviations(scores: Sequence[Score], target: str, keys: Sequence[str]) -> np.ndarray | None:
+    column = deviation_column(target)
+    found = {score.key: score.targets[column] for score in scores if column in score.targets}
+    return np.array([found[key] for key in keys], dtype=np.float64) if found.keys() >= set(keys) else None
 
 
 def check_system_truth(system_truth: str) -> None:

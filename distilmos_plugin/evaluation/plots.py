@@ -92,6 +92,8 @@ def evaluation_plots(evaluation: Evaluation) -> Iterator[Plot]:
     if main.system is not None:
         yield scatter_plot("scatter_system", "Systems", main.system, main.target)
     yield calibration_plot(main)
+    if main.utterance.deviation is not None:
+        yield deviation_plot(main)
     yield distribution_plot(main.utterance.prediction, main.target, main.utterance.truth)
     for pairs in others:
         yield scatter_plot(
@@ -189,6 +191,30 @@ def calibration_plot(pairs: Pairs) -> Plot:
         f"Clips in {groups_text} by prediction: the mean truth of each with its 95 % interval, and the least-squares line."
     )
     return Plot("calibration", "Calibration", caption, figure)
+
+
+def deviation_plot(pairs: Pairs) -> Plot:
+    """Plot the RMSE of clips with similar predicted deviations, with its 95 % interval; only for scores with deviations."""
+    level = pairs.utterance
+    square_error = (level.prediction - level.truth) ** 2
+    bins = int(np.clip(len(square_error) // CLIPS_PER_BIN, 1, CALIBRATION_BINS))
+    groups = np.array_split(np.argsort(level.deviation, kind="stable"), bins)
+    x = np.array([np.sqrt(np.mean(level.deviation[group] ** 2)) for group in groups])
+    mean = np.array([square_error[group].mean() for group in groups])
+    half = np.nan_to_num([mean_half_width(square_error[group]) for group in groups])
+    low, high = np.sqrt(np.maximum(mean - half, 0.0)), np.sqrt(mean + half)
+    y = np.sqrt(mean)
+    with style():
+        figure, axes = _figure()
+        _square(axes, (0.0, 1.06 * float(max(high.max(), x.max()))))
+        axes.errorbar(x, y, yerr=[y - low, high - y], fmt="o", color=ACCENT, markersize=5, elinewidth=1.5, capsize=0)
+        axes.set(xlabel=f"predicted standard deviation, {unit(pairs.target)}", ylabel=f"RMSE, {unit(pairs.target)}")
+    groups_text = f"{bins} equal groups" if bins > 1 else "one group"
+    caption = (
+        f"Clips in {groups_text} by predicted standard deviation: the root mean square error of each, with the 95 % interval "
+        "of the mean square by Student's t. On the dashed line the deviations tell the errors."
+    )
+    return Plot("deviation", "Predicted standard deviation", caption, figure)
 
 
 def distribution_plot(prediction: np.ndarray, target: str, truth: np.ndarray | None = None) -> Plot:

@@ -20,6 +20,7 @@ from distilmos_plugin.evaluation.players import player
 from distilmos_plugin.evaluation.plots import Plot, distribution_plot, evaluation_plots, limits, unit
 from distilmos_plugin.evaluation.ranking import difference_rows
 from distilmos_plugin.evaluation.svg import inline_svg
+from distilmos_plugin.evaluation.uncertainty import sentence
 from distilmos_plugin.files import atomic_write
 from distilmos_plugin.scoring.results import Score
 
@@ -141,7 +142,7 @@ def write_evaluation_report(evaluation: Evaluation, output: str | Path) -> None:
         "title": " / ".join(Path(figures["data"]).parts[-2:]),
         "cards": _cards(figures, target),
         "tables": [row for name, block in blocks.items() for row in _figure_rows(name, block, len(blocks) > 1)],
-        "undefined": _undefined(blocks),
+        "notes": _notes(blocks),
         "bootstrap": figures["bootstrap"],
         "bias": _bias(figures["utterance"], unit(target)),
         "plots": [_plot(plot) for plot in evaluation_plots(evaluation)],
@@ -194,7 +195,7 @@ def _common(
         "version": distilmos_plugin.__version__,
         "created": f"{datetime.datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
         "cards": [],
-        "undefined": [],
+        "notes": [],
         "bootstrap": None,
         "behind_truth": None,
         "bias": None,
@@ -254,9 +255,14 @@ def _figure_rows(target: str, block: Mapping[str, Any], several: bool) -> Iterab
         yield {"label": f"{unit(target)}, {level}" if several else level.capitalize(), "count": count, "cells": cells}
 
 
-def _undefined(blocks: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return a sentence for each figure that could not be computed."""
-    return [
+def _notes(blocks: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return a sentence on each target's standard deviations, and one for each figure that could not be computed."""
+    deviations = [
+        f"{unit(target)}, predicted standard deviation: {sentence(block['uncertainty'])}"
+        for target, block in blocks.items()
+        if block["uncertainty"]
+    ]
+    return deviations + [
         f"{unit(target)}, {level}, {LABELS[name.removesuffix('_ci')]}{', interval' * name.endswith('_ci')}: {reason}"
         for target, block in blocks.items()
         for level in ("utterance", "system")

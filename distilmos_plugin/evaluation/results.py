@@ -20,6 +20,7 @@ from distilmos_plugin.evaluation.correlations import METRICS
 from distilmos_plugin.evaluation.plots import unit
 from distilmos_plugin.evaluation.published import published_tables
 from distilmos_plugin.evaluation.tables import figure
+from distilmos_plugin.evaluation.uncertainty import sentence
 from distilmos_plugin.files import atomic_write
 from distilmos_plugin.progress import say
 
@@ -137,6 +138,8 @@ def _reading(sets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         if left_out:
             yield f"Clips of {name} without a score, left out: {left_out}."
         for target, block in {figures["target"]: figures, **figures["targets"]}.items():
+            if block.get("uncertainty"):
+                yield f"{name}, predicted standard deviation of {unit(target)}: {sentence(block['uncertainty'])}."
             for level in ("utterance", "system"):
                 undefined = block[level]["undefined"] if block[level] else {}
                 yield from (f"{name}, {unit(target)} {level}, {metric}: {reason}." for metric, reason in undefined.items())

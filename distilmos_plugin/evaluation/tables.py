@@ -7,6 +7,7 @@ from typing import Any
 
 from distilmos_plugin.evaluation.correlations import HIGHER_IS_BETTER, METRICS
 from distilmos_plugin.evaluation.plots import unit
+from distilmos_plugin.evaluation.uncertainty import sentence
 
 SIGNIFICANT = 0.05  # p below it: the difference is not put down to the choice of clips or systems
 
@@ -36,6 +37,8 @@ def evaluation_table(figures: Mapping[str, Any]) -> str:
             cells = [figure(values[name], values[f"{name}_ci"]) for name in METRICS]
             rows.append((f"{unit(target)} {level}", str(count), *cells))
             notes += [f"{unit(target)} {level} {name}: {reason}" for name, reason in values["undefined"].items()]
+        if block["uncertainty"]:
+            notes.append(f"{unit(target)}: {sentence(block['uncertainty'])}")
     if figures["unscored"]:
         left_out = ", ".join(f"{count} {reason}" for reason, count in figures["unscored"].items())
         notes.append(f"clips without a score, left out: {left_out}")
