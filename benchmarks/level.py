@@ -33,7 +33,7 @@ def main() -> None:
     predictor = dm.load(arguments.model)
     own = [score.mos for score in predictor.score_many((sound.samples, sound.sample_rate) for sound in sounds)]
     print(f"{predictor.signature}; {len(keys)} clips of {directory.path}\n")
-    print("| RMS, dBFS | clips | mean change, MOS | mean absolute change | largest | rank correlation with own level | flags |")
+    print("| RMS, dBFS | clips | mean change, MOS | mean absolute change | largest | rank correlation with own | flags |")
     print("|--:|--:|--:|--:|--:|--:|---|")
     for level in LEVELS:
         print(_row(level, predictor, sounds, own))
@@ -49,11 +49,12 @@ def _row(level: float, predictor: dm.Predictor, sounds: list, own: list[float]) 
             before.append(reference)
             scores.append(predictor.score((sound.samples * gain).astype(np.float32), sound.sample_rate))
     changes = [score.mos - reference for score, reference in zip(scores, before, strict=True)]
-    flags = Counter(flag for score in scores for flag in score.flags if flag in ("silent", "low_level", "clipped"))
+    given = Counter(flag for score in scores for flag in score.flags if flag in ("silent", "low_level", "clipped"))
+    flags = ", ".join(f"{flag} {count}" for flag, count in given.items()) or "-"
     order = spearmanr(before, [score.mos for score in scores]).statistic
     return (
         f"| {level} | {len(scores)} | {statistics.fmean(changes):+.2f} | {statistics.fmean(map(abs, changes)):.2f} | "
-        f"{max(changes, key=abs):+.2f} | {order:.3f} | {', '.join(f'{name} {count}' for name, count in flags.items()) or '-'} |"
+        f"{max(changes, key=abs):+.2f} | {order:.3f} | {flags} |"
     )
 
 
