@@ -45,6 +45,21 @@ def prepare(
     prepare(name, output, settings, data_root=data_root, download=download, **checks, **choice)
 
 
+@app.command("export")
+def export(
+    directory: Annotated[Path, typer.Argument(help="Data directory, such as data/bvcc/train.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The table: .csv is SHEET's form, .jsonl that of URGENT 2026.")
+    ],
+    target: Annotated[str, typer.Option(help="What is the score, in a CSV.")] = "mos",
+) -> None:
+    """Write a data directory as one table of another toolkit; the corpus `table` reads it again."""
+    from distilmos_plugin.corpora.export import export_table
+    from distilmos_plugin.data.directory import DataDirectory
+
+    export_table(DataDirectory.read(directory), output, target)
+
+
 @app.command("list")
 def list_all() -> None:
     """List the corpora."""
@@ -81,3 +96,30 @@ def gather(
     from distilmos_plugin.scoring.gather import gather
 
     gather(inputs, output, parts=part, allow_pipes=allow_pipes)
+
+
+@app.command("archive")
+def archive(
+    directory: Annotated[Path, typer.Argument(help="Data directory.")],
+    output: Annotated[Path, typer.Argument(help="Folder for the archive and its data directory.")],
+    encoding: Annotated[str, typer.Option(help="flac: without loss; wav: 16 bits, for Kaldi itself.")] = "flac",
+    allow_pipes: Annotated[bool, typer.Option("--allow-pipes", help="Run the command pipes of a wav.scp.")] = False,
+) -> None:
+    """Pack the audio of a data directory into one Kaldi archive."""
+    from distilmos_plugin.data.archive import write_archive
+    from distilmos_plugin.data.directory import DataDirectory
+
+    write_archive(DataDirectory.read(directory, allow_pipes), output, encoding, allow_pipes=allow_pipes)
+
+
+@app.command("label")
+def label(
+    scores: Annotated[Path, typer.Argument(help="Score file.")],
+    data: Annotated[Path, typer.Option(help="Data directory of its clips.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The labelled data directory.")],
+) -> None:
+    """Write scores as labels: utt2mos and so on, as Kaldi text, or to train on."""
+    from distilmos_plugin.data.directory import DataDirectory
+    from distilmos_plugin.scoring.labels import write_labels
+
+    write_labels(scores, DataDirectory.read(data, allow_pipes=True), output)
