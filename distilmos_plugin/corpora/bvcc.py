@@ -15,10 +15,13 @@ Citation: E. Cooper and J. Yamagishi, "How do voices from past speech synthesis 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from distilmos_plugin.corpora.card import Archive, Card
 from distilmos_plugin.corpora.importing import Clip, Sets
 from distilmos_plugin.corpora.root import Root, stem
-from distilmos_plugin.errors import DataError
+from distilmos_plugin.errors import DataError, some
 
 CARD = Card(
     name="bvcc",
@@ -38,32 +41,44 @@ CARD = Card(
 )
 SETS = {"train": ("train", "TRAINSET"), "dev": ("val", "DEVSET"), "test": ("test", "TESTSET")}  # our name: list, ratings
 RATING = ("system", "clip", "rating", "ignored", "listener")
+PHASES = ("released", "training", "evaluation")
+LISTENER = re.compile(r"\{\}_[^_]*_([^_]+)_(Male|Female|Others)_.+")  # age, listener, gender, -, -, hearing impairment
 
 
-def read(root: Root) -> Sets:
-    """Return train, dev and test."""
-    return {name: read_set(root, *files) for name, files in SETS.items()}
+def read(root: Root, *, phase: str = "released") -> Sets:
+    """Return train, dev and test.
+
+    Args:
+        root: of the corpus.
+        phase: ``released`` for the record on Zenodo. The packages of the challenge: ``training`` has no test set, and in
+            ``evaluation`` the test set is a list of names, ``sets/test.scp``, without labels.
+    """
+    if phase not in PHASES:
+        raise DataError(f"{CARD.name}: the option phase is one of {some(PHASES)}, found '{phase}'")
+    sets = {name: read_set(root, *SETS[name], LISTENER) for name in ("train", "dev")}
+    if phase == "released":
+        sets["test"] = read_set(root, *SETS["test"], LISTENER)
+    elif phase == "evaluation":
+        sets["test"] = [_clip(stem(name)) for name in root.lines(root.file("DATA/sets/test.scp", "DATA/test.scp"))]
+    return sets
 
 
-def read_set(root: Root, mean_list: str, rating_list: str) -> list[Clip]:
-    """Read the means and the ratings of one set."""
+def read_set(root: Root, mean_list: str, rating_list: str, listener: re.Pattern[str]) -> list[Clip]:
+    """Read the means and the ratings of one set; ``listener`` finds the listener in what the ratings say of one."""
     ratings: dict[str, list[tuple[str, str, float]]] = {}
     for row in root.table(f"DATA/sets/{rating_list}", RATING, header=False):
-        ratings.setdefault(stem(row.text("clip")), []).append((listener_id(row.text("listener")), "mos", row.number("rating")))
+        found = listener.fullmatch(row["listener"])
+        if found is None:
+            raise DataError(f"{row.where}: '{row['listener']}' says nothing about a listener of {root.card.name}")
+        ratings.setdefault(stem(row.text("clip")), []).append((found[1], "mos", row.number("rating")))
     clips = []
     for row in root.table(f"DATA/sets/{mean_list}_mos_list.txt", ("clip", "mean"), header=False):
         name = stem(row.text("clip"))
         if name not in ratings:
             raise DataError(f"{row.where}: '{name}' has no ratings in {rating_list}")
-        system = name.partition("-")[0]
-        clips.append(Clip(name, f"DATA/wav/{name}.wav", {"mos": row.number("mean")}, system, tuple(ratings[name])))
+        clips.append(_clip(name, {"mos": row.number("mean")}, tuple(ratings[name])))
     return clips
 
 
-def listener_id(information: str) -> str:
-    """Return the listener of ``{}_30-39_bZPQE7w4Zl3g_Female_Valid_1_No``: the third field.
-
-    >>> listener_id("{}_30-39_bZPQE7w4Zl3g_Female_Valid_1_No")
-    'bZPQE7w4Zl3g'
-    """
-    return information.split("_")[2]
+def _clip(name: str, labels: Mapping[str, float] | None = None, ratings: tuple[tuple[str, str, float], ...] = ()) -> Clip:
+    return Clip(name, f"DATA/wav/{name}.wav", labels or {}, name.partition("-")[0], ratings)

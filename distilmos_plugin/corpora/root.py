@@ -99,7 +99,7 @@ class Root:
             DataError: if it is not there.
         """
         if not Path(path).is_file():
-            raise DataError(f"{self.card.name}: {path}: no such file (option {option})")
+            raise DataError(f"{self.card.name}: {path} is missing; the option {option} names it")
         return Path(path).resolve()
 
     def table(
