@@ -48,9 +48,7 @@ def prepare(
 @app.command("export")
 def export(
     directory: Annotated[Path, typer.Argument(help="Data directory, such as data/bvcc/train.")],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="The table: .csv is SHEET's form, .jsonl that of URGENT 2026.")
-    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The table: .csv as SHEET has it, .jsonl as URGENT 2026.")],
     target: Annotated[str, typer.Option(help="What is the score, in a CSV.")] = "mos",
 ) -> None:
     """Write a data directory as one table of another toolkit; the corpus `table` reads it again."""

@@ -8,6 +8,7 @@ add its name here.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import json
@@ -20,6 +21,8 @@ from distilmos_plugin.corpora.card import Card
 from distilmos_plugin.corpora.importing import import_corpus
 from distilmos_plugin.errors import DataError, some, suggest
 from distilmos_plugin.files import STAMP
+
+LABELS = "labels.json"  # in a data directory: target -> model that gave its labels
 
 CORPORA: dict[str, str] = {  # name: module of the importer
     name: f"distilmos_plugin.corpora.{name}"
@@ -58,6 +61,7 @@ CORPORA: dict[str, str] = {  # name: module of the importer
         "table",
     )
 }  # fmt: skip
+LISTED = 5  # targets of a corpus in the table of all
 _BOOLEANS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
@@ -147,12 +151,26 @@ def cards() -> list[Card]:
 
 
 def corpus_of(directory: str | os.PathLike) -> str | None:
-    """Return the name of the corpus that an importer made a data directory of; None for any other directory."""
+    """Return the name of the corpus that a data directory was made of: by an importer, or from one by pseudo-labelling.
+
+    None for any other directory.
+    """
+    here = Path(directory).resolve()
+    for folder in (here, here.parent):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return str(json.loads((folder / STAMP).read_text(encoding="utf-8"))["inputs"]["corpus"])
+    return None
+
+
+def describe_labels(directory: str | os.PathLike) -> str | None:
+    """Return a sentence on the labels of a data directory that models gave (``labels.json``); None where there are none."""
     try:
-        stamp = json.loads((Path(directory).resolve().parent / STAMP).read_text(encoding="utf-8"))
-        return str(stamp["inputs"]["corpus"])
-    except (OSError, ValueError, KeyError, TypeError):
+        models = json.loads((Path(directory) / LABELS).read_text(encoding="utf-8"))
+        targets = {model: [target for target in models if models[target] == model] for model in models.values()}
+    except (OSError, ValueError, AttributeError, TypeError):
         return None
+    parts = [f"{', '.join(names)}: scores of {model}" for model, names in targets.items()]
+    return f"Labels that are the outputs of a model, neither ratings nor measurements: {'; '.join(parts)}."
 
 
 def card_of(directory: str | os.PathLike) -> Card | None:
@@ -162,10 +180,11 @@ def card_of(directory: str | os.PathLike) -> Card | None:
 
 
 def describe() -> str:
-    """Return a table of all corpora: name, number of clips, targets, what it is, licence."""
-    rows = [("corpus", "clips", "targets", "what", "licence")]
+    """Return a table of all corpora: name, number of clips, targets, licence, what it is."""
+    rows = [("corpus", "clips", "targets", "licence", "what")]
     for card in cards():
         clips = " ".join(f"{part} {count}" for part, count in card.clips.items())
-        rows.append((card.name, clips, " ".join(card.targets), card.title, card.licence))
+        more = f" +{len(card.targets) - LISTED}" if len(card.targets) > LISTED else ""
+        rows.append((card.name, clips or "-", " ".join(card.targets[:LISTED]) + more, card.licence, card.title))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -14,7 +14,7 @@ Options:  ``table``: ``labels.csv``, or ``train=a.csv,dev=b.csv,test=c.csv``. A 
           ``targets``: ``name=column:lowest:highest,...``; the scale may be left out where it is 1 to 5. By default every
           column that is spelt like a known target (:data:`SPELLINGS`).
           ``wav``: where the audio is, if no column says it: ``audio/{id}.wav``.
-          ``name``: the corpus's name, in front of every key.
+          ``corpus``: its name, in front of every key.
 Systems:  of the column; without one, or where it only repeats the id of the clip (SHEET's way of saying so), there are none.
 Citation: W.-C. Huang, E. Cooper, T. Toda, "MOS-Bench: Benchmarking Generalization Abilities of Subjective Speech Quality
           Assessment Models", 2024, arXiv 2411.03715 (SHEET).
@@ -95,7 +95,7 @@ def prepare(
     columns: str = "",
     targets: str = "",
     wav: str = "",
-    name: str = CARD.name,
+    corpus: str = CARD.name,
     strict: bool = False,
     allow_missing: bool = False,
     subset: bool = False,
@@ -106,7 +106,7 @@ def prepare(
     Args:
         output: folder for ``<set>/``.
         data_root: folder that paths in the tables are relative to.
-        table, columns, targets, wav, name: as above.
+        table, columns, targets, wav, corpus: as above.
         strict, allow_missing, subset, nj: as of :func:`~.importing.import_corpus`.
 
     Raises:
@@ -114,11 +114,11 @@ def prepare(
     """
     if not table:
         raise DataError("table: no table given: --option table=labels.csv, or table=train=a.csv,dev=b.csv,test=c.csv")
-    if not re.fullmatch(r"[\w.+-]+", name):
-        raise DataError(f"table: '{name}' is no name of a corpus; use letters, digits and . + - _")
+    if not re.fullmatch(r"\w[\w.-]*", corpus):
+        raise DataError(f"table: '{corpus}' is no name of a corpus; use letters, digits, . - and _")
     chosen = _targets(targets)
     scales = {target: chosen[target].scale for target in chosen} if chosen else dict.fromkeys(SPELLINGS, SCALE)
-    card = dataclasses.replace(CARD, name=name, targets=tuple(scales), scales=scales)
+    card = dataclasses.replace(CARD, name=corpus, targets=tuple(scales), scales=scales)
     checks = {"strict": strict, "allow_missing": allow_missing, "subset": subset, "nj": nj}
     options = {"table": table, "columns": columns, "targets": targets, "wav": wav}
     import_corpus(card, read, output, data_root=data_root, **checks, **options)
