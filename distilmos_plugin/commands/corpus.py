@@ -110,14 +110,12 @@ def archive(
     write_archive(DataDirectory.read(directory, allow_pipes), output, encoding, allow_pipes=allow_pipes)
 
 
-@app.command("label")
-def label(
+@app.command("text")
+def text(
     scores: Annotated[Path, typer.Argument(help="Score file.")],
-    data: Annotated[Path, typer.Option(help="Data directory of its clips.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The labelled data directory.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the files.")],
 ) -> None:
-    """Write scores as labels: utt2mos and so on, as Kaldi text, or to train on."""
-    from distilmos_plugin.data.directory import DataDirectory
-    from distilmos_plugin.scoring.labels import write_labels
+    """Write scores as Kaldi text: utt2mos and so on, a key and a number a line."""
+    from distilmos_plugin.scoring.text import write_text
 
-    write_labels(scores, DataDirectory.read(data, allow_pipes=True), output)
+    write_text(scores, output)

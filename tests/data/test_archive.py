@@ -2,6 +2,7 @@
 
 import io
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import kaldiio
@@ -13,8 +14,8 @@ from distilmos_plugin.audio import read_audio
 from distilmos_plugin.data.archive import write_archive
 from distilmos_plugin.data.directory import DataDirectory, Rating, check, write_data_directory
 from distilmos_plugin.errors import DataError
-from distilmos_plugin.scoring.labels import write_labels
 from distilmos_plugin.scoring.results import Score, ScoreWriter
+from distilmos_plugin.scoring.text import write_text
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.uniform(-0.9, 0.9, size=4000).astype(np.float32)
@@ -116,26 +117,21 @@ def scores(path: Path, *items: Score) -> Path:
     return path
 
 
-def test_scores_become_kaldi_text_and_labels_to_train_on(tmp_path, capsys):
-    source = directory(tmp_path / "data", a=(NOISE, 16000), b=(NOISE, 16000), c=(NOISE, 16000))
-    done = [Score(key, None, {"mos": 3.25, "sig": 4.0}, "ok", (), 1.0, 16000, "model") for key in ("c", "a")]
-    path = scores(tmp_path / "scores.jsonl", *done, Score("b", None, {}, "empty", (), None, None, "model", "no samples"))
-    labelled = write_labels(path, source, tmp_path / "pseudo")
-    assert (tmp_path / "pseudo" / "utt2mos").read_text() == "a 3.25\nc 3.25\n"
-    assert labelled.targets["sig"] == {"a": 4.0, "c": 4.0}
-    assert labelled.systems == {"a": "s", "c": "s"}
-    assert labelled.ratings is None  # they are of listeners
-    assert (tmp_path / "pseudo" / "signature").read_text() == "model\n"
-    assert "2 clips; 1 without a score are left out" in capsys.readouterr().err
+def test_scores_become_kaldi_text(tmp_path, capsys):
+    done = [Score(key, None, {"mos": 3.25, "sig": 4.0}, "ok", (), 1.0, 16000, "model") for key in ("ü", "b-1", "Z", "a")]
+    path = scores(tmp_path / "scores.jsonl", *done, Score("c", None, {}, "empty", (), None, None, "model", "no samples"))
+    files = write_text(path, tmp_path / "text")
+    assert [file.name for file in files] == ["utt2mos", "utt2sig"]
+    assert files[0].read_text() == "Z 3.250000\na 3.250000\nb-1 3.250000\nü 3.250000\n"  # as LC_ALL=C sort
+    assert "4 clips; 1 without a score are left out" in capsys.readouterr().err
 
 
-def test_labels_of_several_models_or_of_no_clip_are_refused(tmp_path):
-    source = directory(tmp_path / "data", a=(NOISE, 16000), b=(NOISE, 16000))
+def test_scores_that_are_no_kaldi_text_are_refused(tmp_path):
     one, other = (Score(key, None, {"mos": 3.0}, "ok", (), 1.0, 16000, model) for key, model in (("a", "x"), ("b", "y")))
     with pytest.raises(DataError, match=r"different models or settings \(x, y\)"):
-        write_labels(scores(tmp_path / "two.jsonl", one, other), source, tmp_path / "pseudo")
-    stranger = Score("z", None, {"mos": 3.0}, "ok", (), 1.0, 16000, "x")
-    with pytest.raises(DataError, match="no score for any of the 2 clips"):
-        write_labels(scores(tmp_path / "none.jsonl", stranger), source, tmp_path / "pseudo")
-    with pytest.raises(DataError, match="own labels"):
-        write_labels(scores(tmp_path / "one.jsonl", one), source, source.path)
+        write_text(scores(tmp_path / "two.jsonl", one, other), tmp_path / "text")
+    with pytest.raises(DataError, match=r"keys with white space \('my clip.wav'\)"):
+        write_text(scores(tmp_path / "path.jsonl", replace(one, key="my clip.wav")), tmp_path / "text")
+    with pytest.raises(DataError, match="none of its 1 clips has a score"):
+        write_text(scores(tmp_path / "none.jsonl", replace(one, targets={}, status="empty")), tmp_path / "text")
+    assert not (tmp_path / "text").exists()
