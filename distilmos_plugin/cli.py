@@ -141,6 +141,31 @@ def score(
     raise typer.Exit(outcome.exit_code)
 
 
+@app.command("pseudo-label")
+def pseudo_label(
+    data: Annotated[Path, typer.Argument(help="Data directory; with --conf, the folder of a corpus' data directories.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Data directory to write, or with --conf their folder.")],
+    teacher: Annotated[
+        list[str],
+        typer.Option(metavar="NAME", help="Model as for `distilmos score`, or public:dnsmos, public:distillmos; several."),
+    ] = [],  # noqa: B006
+    conf: Annotated[
+        Path | None, typer.Option("--conf", help="Label each set as this configuration's pseudo_conf says.")
+    ] = None,
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """Write the scores of models as the labels of data directories.
+
+    The new directories point to the same audio and keep all other labels.
+    """
+    from distilmos_plugin.scoring.pseudo import pseudo_label, pseudo_stage
+
+    if conf is None:
+        pseudo_label(data, output, teacher)
+    else:
+        pseudo_stage(read_config(conf, settings), data, output)
+
+
 @app.command()
 def train(
     train_data: Annotated[Path, typer.Argument(help="Data directory to train on.")],
@@ -280,22 +305,32 @@ def rank(
 
 @app.command()
 def results(
-    expdir: Annotated[Path | None, typer.Argument(help="Experiment directory; none where nothing was run.")] = None,
+    expdirs: Annotated[
+        list[Path] | None, typer.Argument(help="Experiment directory, or several; none where nothing was run.")
+    ] = None,
     command: Annotated[str | None, typer.Option(help="The command line that made it, to be quoted.")] = None,
     record: Annotated[Path | None, typer.Option(help="Put them into this RESULTS.md of a recipe too.")] = None,
     corpus: Annotated[str | None, typer.Option(help="The recipe's corpus.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="One file over all of the experiments.")] = None,
 ) -> None:
-    """Write RESULTS.md of an experiment, or of a recipe (--record FILE --corpus NAME)."""
+    """Write RESULTS.md of an experiment, or of a recipe (--record FILE --corpus NAME), or one table over many (-o)."""
     from distilmos_plugin.errors import ConfigError
+    from distilmos_plugin.evaluation.overview import write_overview
     from distilmos_plugin.evaluation.record import record_results
     from distilmos_plugin.evaluation.results import write_results
 
-    if (record is None) != (corpus is None) or (expdir is None and record is None):
-        raise ConfigError("results: give an experiment directory, --record with --corpus, or all three")
-    if expdir is not None:
+    experiments = expdirs or []
+    if output is not None and experiments and record is None:
+        write_overview(experiments, output, command)
+        return
+    if output is not None or (record is None) != (corpus is None) or len(experiments) > 1 or not (experiments or record):
+        raise ConfigError(
+            "results: give one experiment directory, --record with --corpus, or both; or experiments with --output"
+        )
+    for expdir in experiments:
         write_results(expdir, command)
     if record is not None and corpus is not None:
-        record_results(record, corpus, expdir)
+        record_results(record, corpus, experiments[0] if experiments else None)
 
 
 @app.command()

@@ -48,7 +48,7 @@ def write_results(expdir: str | Path, command: str | None = None) -> Path:
     if sources and _is_newer(output, [*sources, expdir / "config.yaml"]):
         say(f"results: {output} is complete and current, nothing to do")
         return output
-    sets = {path.parent.name: _read_metrics(path) for path in sources}
+    sets = {path.parent.name: read_metrics(path) for path in sources}
     if not sets:
         raise DataError(
             f"{expdir}: no */metrics.json; evaluate a test set first: distilmos evaluate <set>/scores.jsonl --data <data>"
@@ -56,7 +56,7 @@ def write_results(expdir: str | Path, command: str | None = None) -> Path:
     lines = [f"# {Path(os.path.abspath(expdir)).name}", ""]
     if command:
         lines += ["```", command, "```", ""]
-    lines += [*_about(expdir), *_truth(sets), "", *_tables(sets), *_reading(sets), *_published(sets), *_environment(), ""]
+    lines += [*_about(expdir), *_truth(sets), "", *_tables(sets), *_reading(sets), *_published(sets), *environment(), ""]
     with atomic_write(output) as file:
         file.write("\n".join(lines))
     say(f"results: {output}")
@@ -70,7 +70,8 @@ def _is_newer(output: Path, sources: Sequence[Path]) -> bool:
     )
 
 
-def _read_metrics(path: Path) -> dict[str, Any]:
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Return a ``metrics.json``, or raise a DataError that names what is wrong with it."""
     try:
         figures = json.loads(path.read_text(encoding="utf-8"))
         for name in ("signature", "target", "targets", "truth", "data", "utterance", "system", "n_utterances", "n_systems"):
@@ -109,15 +110,16 @@ def _tables(sets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
                 continue
             yield f"## {unit(target)}, {level} level"
             yield ""
-            yield _row(["test set", "clips" if level == "utterance" else "systems", *(name.upper() for name in METRICS)])
-            yield _row(["---", *["--:"] * (1 + len(METRICS))])
+            yield row(["test set", "clips" if level == "utterance" else "systems", *(name.upper() for name in METRICS)])
+            yield row(["---", *["--:"] * (1 + len(METRICS))])
             for name, block in rows.items():
                 cells = [figure(block[level][metric], block[level][f"{metric}_ci"]) for metric in METRICS]
-                yield _row([_domain(name, sets), str(block[count]), *cells])
+                yield row([_domain(name, sets), str(block[count]), *cells])
             yield ""
 
 
-def _row(cells: Sequence[str]) -> str:
+def row(cells: Sequence[str]) -> str:
+    """Return a row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
@@ -166,7 +168,7 @@ def _published(sets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         yield from lines
 
 
-def _environment() -> Iterator[str]:
+def environment() -> Iterator[str]:
     """Yield the environment that this was written in."""
     commit = git_commit()
     facts = {
@@ -178,10 +180,10 @@ def _environment() -> Iterator[str]:
     }
     yield "## Environment"
     yield ""
-    yield _row(["", ""])
-    yield _row(["---", "---"])
+    yield row(["", ""])
+    yield row(["---", "---"])
     for name, value in facts.items():
-        yield _row([name, value])
+        yield row([name, value])
 
 
 def _version(package: str) -> str | None:
