@@ -19,6 +19,7 @@ conf=conf/distilmos_tiny.yaml # the system and its training
 upstream=                     # s3prl upstream instead of the conf's
 ckpt=                         # its checkpoint, for upstreams that need one
 data_root=                    # where the corpus was downloaded to (mini needs none)
+corpus_args=                  # options of the corpus's importer, "variant=full seed=1"; its module and docs/corpora.md list them
 datadir=                      # data directories; default data/<corpus>
 expdir=                       # experiment directory; default exp/<corpus>_<conf>[_<upstream>][_<tag>]
 tag=                          # distinguishes experiments
@@ -30,6 +31,7 @@ nj=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)  # parallel processes on th
 seed=                         # instead of the conf's
 sfidir=                       # SFI upstream; default <expdir>/sfi; may be shared by experiments
 tokendir=                     # code books and tokens; default <expdir>/tokens; may be shared by experiments
+pretrained=                   # experiment to start from, exp/<name>: its weights, listeners and token heads apart, and its SFI upstream
 train_args=                   # further settings of the conf, "key=value section.key=value"
 record=                       # put the results into this file too: egs/<corpus>/RESULTS.md
 
@@ -41,7 +43,7 @@ while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
         --*) name=${1#--}; name=${name//-/_}
-             case " stage stop_stage corpus conf upstream ckpt data_root datadir expdir tag test_sets trainer ngpu nnodes nj seed sfidir tokendir train_args record " in
+             case " stage stop_stage corpus conf upstream ckpt data_root corpus_args datadir expdir tag test_sets trainer ngpu nnodes nj seed sfidir tokendir pretrained train_args record " in
                  *" $name "*) ;;
                  *) echo "run.sh: unknown option $1 (./run.sh --help lists them)" >&2; exit 2 ;;
              esac
@@ -63,11 +65,12 @@ cd "$(dirname "$0")"
 name=$(basename "$conf" .yaml)
 : "${datadir:=data/$corpus}"
 : "${expdir:=exp/${corpus}_$name${upstream:+_$upstream}${tag:+_$tag}}"
-: "${sfidir:=$expdir/sfi}"
+: "${sfidir:=$([ -n "$pretrained" ] && [ -d "$pretrained/sfi" ] && echo "$pretrained" || echo "$expdir")/sfi}"
 : "${tokendir:=$expdir/tokens}"
 settings=()
 [ -n "$upstream" ] && settings+=(--set "upstream=$upstream")
 [ -n "$ckpt" ] && settings+=(--set "upstream_conf.ckpt=$ckpt")
+[ -n "$pretrained" ] && settings+=(--set "init_param=[\"$pretrained/model:::listener_embedding,predictors\"]")
 for item in $train_args; do settings+=(--set "$item"); done
 
 begun=$SECONDS
@@ -91,13 +94,17 @@ if begin 0 "environment"; then
 fi
 
 if begin 1 "data of $corpus"; then
-    run distilmos corpus prepare "$corpus" "$datadir" --nj "$nj" ${data_root:+--data-root "$data_root"}
+    choices=()
+    for item in $corpus_args; do choices+=(--option "$item"); done
+    run distilmos corpus prepare "$corpus" "$datadir" --nj "$nj" ${data_root:+--data-root "$data_root"} ${choices[@]+"${choices[@]}"}
     finish 1 "$datadir"
 fi
 
 if begin 2 "upstream and code books"; then
-    run distilmos upstream sfi --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$sfidir"
-    run distilmos upstream distil "$datadir/train" --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$sfidir"
+    if [ -z "$pretrained" ] || [ "$sfidir" != "$pretrained/sfi" ]; then
+        run distilmos upstream sfi --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$sfidir"
+        run distilmos upstream distil "$datadir/train" --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$sfidir"
+    fi
     run distilmos tokens learn "$datadir/train" --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$tokendir"
     finish 2 "$tokendir"
 fi
