@@ -97,9 +97,9 @@ def test_only_the_system_with_a_spectrogram_hears_what_lies_above_8_khz(upstream
         model = build_model(config(system), upstream).eval()
         with torch.no_grad():
             scores[system] = model([low, high], rates=[SPECTROGRAM_RATE] * 2).utterance["mos"]
-    # The resampler's stop band is below -140 dB.
-    assert abs(scores["ssl_layer_mos"].diff().item()) < 1e-5
-    assert abs(scores["sa_ssl_mos"].diff().item()) > 1e-4
+    # float32 rounding of other samples, through random weights, against what is heard
+    assert abs(scores["ssl_layer_mos"].diff().item()) < 1e-4
+    assert abs(scores["sa_ssl_mos"].diff().item()) > 1e-3
 
 
 def test_the_rates_that_the_systems_ask_for(upstream):
