@@ -181,7 +181,7 @@ class Predictor:
         tensors = [torch.from_numpy(np.ascontiguousarray(waveform)).to(self.device) for waveform in waveforms]
         try:
             # no_grad, not inference_mode: what a layer keeps from this call may later be trained through.
-            with self._evaluating(), torch.no_grad(), self._arithmetic():
+            with self._evaluating(), torch.no_grad(), self.arithmetic():
                 prediction = self.model(tensors, rates=rates)
         except torch.OutOfMemoryError as error:
             seconds = max(len(tensor) / rate for tensor, rate in zip(tensors, rates, strict=True)) * len(tensors)
@@ -230,7 +230,7 @@ class Predictor:
         # cuDNN's recurrent layers have no backward pass in evaluation mode; the native ones have.
         without_cudnn = torch.backends.cudnn.flags(enabled=False)
         reachable = self.model.upstream.gradient_to_waveforms()
-        with self._evaluating(), _constant_parameters(self.model), reachable, self._arithmetic(), without_cudnn:
+        with self._evaluating(), _constant_parameters(self.model), reachable, self.arithmetic(), without_cudnn:
             return self.model(heard, rates=[rate] * len(heard)).utterance[target]
 
     def refuse_short(self, name: str, num_samples: int, rate: int) -> None:
@@ -256,7 +256,7 @@ class Predictor:
                     module.training = True
 
     @contextlib.contextmanager
-    def _arithmetic(self) -> Iterator[None]:
+    def arithmetic(self) -> Iterator[None]:
         """Compute in the precision that the signature names, whatever the process has chosen for its matrix products."""
         if self.precision == "bf16":
             with torch.autocast(self.device.type, torch.bfloat16):
