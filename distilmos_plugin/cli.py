@@ -310,7 +310,7 @@ def results(
     ] = None,
     command: Annotated[str | None, typer.Option(help="The command line that made it, to be quoted.")] = None,
     record: Annotated[Path | None, typer.Option(help="Put them into this RESULTS.md of a recipe too.")] = None,
-    corpus: Annotated[str | None, typer.Option(help="The recipe's corpus.")] = None,
+    corpus: Annotated[list[str] | None, typer.Option(help="A corpus of the recipe; may be given several times.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="One file over all of the experiments.")] = None,
 ) -> None:
     """Write RESULTS.md of an experiment, or of a recipe (--record FILE --corpus NAME), or one table over many (-o)."""
@@ -323,13 +323,13 @@ def results(
     if output is not None and experiments and record is None:
         write_overview(experiments, output, command)
         return
-    if output is not None or (record is None) != (corpus is None) or len(experiments) > 1 or not (experiments or record):
+    if output is not None or (record is None) != (not corpus) or len(experiments) > 1 or not (experiments or record):
         raise ConfigError(
             "results: give one experiment directory, --record with --corpus, or both; or experiments with --output"
         )
     for expdir in experiments:
         write_results(expdir, command)
-    if record is not None and corpus is not None:
+    if record is not None and corpus:
         record_results(record, corpus, experiments[0] if experiments else None)
 
 

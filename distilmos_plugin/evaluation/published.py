@@ -56,37 +56,39 @@ def known_sets(corpus: str) -> list[str]:
     return [name for known, name in places if known == corpus]
 
 
-def published_tables(corpus: str, ours: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def published_tables(ours: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
     """Yield Markdown: for each test set and level a table of our figures and the published ones, then the sources.
 
     Args:
-        corpus: name of the corpus.
-        ours: test set -> content of its ``metrics.json``; may be empty.
+        ours: corpus -> test set -> content of its ``metrics.json``. Of a corpus without any, all test sets that others
+            published on are shown.
     """
     cited: dict[str, int] = {}
-    for test_set in ours or known_sets(corpus):
-        rows = published(corpus, test_set)
-        for level in LEVELS:
-            known = [row for row in rows if row.levels.get(level)]
-            if not known:
-                continue
-            metrics = ours.get(test_set, {})
-            block = metrics.get(level) if metrics.get("target") == TARGET else None
-            yield f"### {test_set}, {level} level"
-            yield ""
-            yield _line(["", *(name.upper() for name in METRICS), ""])
-            yield _line(["---", *["--:"] * len(METRICS), "---"])
-            if block is not None:
-                yield _line(["**ours**", *(figure(block[name], block[f"{name}_ci"]) for name in METRICS), ""])
-            for row in known:
-                cells = _cells(row.levels[level])
-                number = cited.setdefault(row.source, len(cited) + 1)
-                yield _line([row.model, *cells, "; ".join([f"[{number}]", *row.caveats])])
-            yield ""
+    for corpus, sets in ours.items():
+        for test_set in sets or known_sets(corpus):
+            for level in LEVELS:
+                known = [row for row in published(corpus, test_set) if row.levels.get(level)]
+                if known:
+                    yield f"### {corpus}, {test_set}, {level} level"
+                    yield ""
+                    yield from _table_of(known, level, sets.get(test_set, {}), cited)
+                    yield ""
     for source, number in cited.items():
         yield f"{number}. {source}"
     if cited:
         yield ""
+
+
+def _table_of(known: Sequence[Published], level: str, figures: Mapping[str, Any], cited: dict[str, int]) -> Iterator[str]:
+    """Yield one table; sources are numbered in the order in which they are cited."""
+    yield _line(["", *(name.upper() for name in METRICS), ""])
+    yield _line(["---", *["--:"] * len(METRICS), "---"])
+    block = figures.get(level) if figures.get("target") == TARGET else None
+    if block is not None:
+        yield _line(["**ours**", *(figure(block[name], block[f"{name}_ci"]) for name in METRICS), ""])
+    for row in known:
+        number = cited.setdefault(row.source, len(cited) + 1)
+        yield _line([row.model, *_cells(row.levels[level]), "; ".join([f"[{number}]", *row.caveats])])
 
 
 def _cells(figures: Mapping[str, float]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from distilmos_plugin.corpora import importer
@@ -13,35 +14,38 @@ from distilmos_plugin.evaluation.results import PUBLISHED, RESULTS
 from distilmos_plugin.files import atomic_write
 from distilmos_plugin.progress import say
 
-NOTHING = "Nothing was run yet: there is no figure of ours on this corpus."
+NOTHING = "Nothing was run yet: there is no figure of ours here."
 FENCE = "```"
 
 
-def record_results(output: str | os.PathLike, corpus: str, expdir: str | os.PathLike | None = None) -> Path:
+def record_results(output: str | os.PathLike, corpora: Sequence[str], expdir: str | os.PathLike | None = None) -> Path:
     """Put the results of an experiment into the ``RESULTS.md`` of its recipe, beside those of other experiments there.
 
     Each experiment has a section of the name of its folder; a section of that name is replaced. Where nothing was run, the
     file says so, and gives what others published.
 
     Args:
-        output: the file, ``egs/<corpus>/RESULTS.md``.
-        corpus: name of the corpus.
+        output: the file, ``egs/<recipe>/RESULTS.md``; its folder is the title.
+        corpora: names of the recipe's corpora. An experiment that joins others needs its own only.
         expdir: experiment directory with a ``RESULTS.md``; None where nothing was run.
 
     Raises:
-        DataError: if the corpus is unknown or the experiment has no results.
+        DataError: if a corpus is unknown or the experiment has no results.
     """
-    output, card = Path(output), importer(corpus).CARD
-    sections = _sections(output)
+    output = Path(output)
+    cards = [importer(corpus).CARD for corpus in corpora]
+    head, sections = _parts(output)
+    if not head:
+        head = [f"# {output.resolve().parent.name}", "", *(f"- `{card.name}`: {card.title}" for card in cards)]
     if expdir is not None:
         name, body = _experiment(Path(expdir))
         sections[name] = body
-    lines = [f"# {corpus}", "", f"{card.title[:1].upper()}{card.title[1:]}.", ""]
+    lines = [*head, ""]
     if sections:
         for name in sorted(sections):
             lines += [f"## {name}", "", *sections[name], ""]
     else:
-        published = list(published_tables(corpus, {}))
+        published = list(published_tables({corpus: {} for corpus in corpora}))
         lines += [NOTHING, "", *([PUBLISHED, "", *published] if published else [])]
     with atomic_write(output) as file:
         file.write("\n".join(lines).rstrip() + "\n")
@@ -64,19 +68,20 @@ def _experiment(expdir: Path) -> tuple[str, list[str]]:
     return title.removeprefix("# "), _strip(body)
 
 
-def _sections(path: Path) -> dict[str, list[str]]:
-    """Return the sections of experiments that a recipe's results hold already."""
+def _parts(path: Path) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the head of a recipe's results and the sections of the experiments that they hold already."""
     if not path.is_file():
-        return {}
+        return [], {}
+    head: list[str] = []
     sections: dict[str, list[str]] = {}
-    here: list[str] | None = None
+    here = head
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("## "):
             here = sections.setdefault(line.removeprefix("## "), [])
-        elif here is not None:
+        elif line != NOTHING:
             here.append(line)
     sections.pop(PUBLISHED.removeprefix("## "), None)
-    return {name: _strip(lines) for name, lines in sections.items()}
+    return _strip(head), {name: _strip(lines) for name, lines in sections.items()}
 
 
 def _strip(lines: list[str]) -> list[str]:

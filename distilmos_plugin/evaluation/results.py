@@ -161,7 +161,7 @@ def _published(sets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for figures in sets.values():
         if card := card_of(figures["data"]):
             by_corpus.setdefault(card.name, {})[Path(figures["data"]).name] = figures
-    lines = [line for corpus, ours in by_corpus.items() for line in published_tables(corpus, ours)]
+    lines = list(published_tables(by_corpus))
     if lines:
         yield PUBLISHED
         yield ""
