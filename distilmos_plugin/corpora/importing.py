@@ -199,7 +199,7 @@ def _check_clips(card: Card, root: Root, sets: Sets, others: Sequence[Card]) -> 
             if audio_of.setdefault(clip.wav, name) != name:
                 shared[audio_of[clip.wav], name] += 1
             _check_labels(card, root, clip)
-    root.notes += [f"{count} clips of {b} have the same audio as {a}" for (a, b), count in shared.items()]
+    root.notes += [f"{a} and {b} have the audio of {count} clips in common" for (a, b), count in shared.items()]
 
 
 def _check_labels(card: Card, root: Root, clip: Clip) -> None:
