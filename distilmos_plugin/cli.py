@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from distilmos_plugin.commands import corpus, tokens, upstream
+from distilmos_plugin.commands import corpus, tokens, upstream, versa
 from distilmos_plugin.commands.options import Conf, Settings, read_config
 from distilmos_plugin.errors import ConfigError, DistilmosError, suggest
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(upstream.app, name="upstream")
+app.add_typer(versa.app, name="versa")
 
 SystemTruth = Annotated[str, typer.Option(help="scored-set, ratings or file: where a system's true score comes from.")]
 SystemFile = Annotated[Path | None, typer.Option(help="With --system-truth file: lines of system,mean.")]
