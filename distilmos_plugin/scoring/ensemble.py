@@ -1,26 +1,66 @@
-"""Several models over the same clips: what each says, and the mean and spread."""
+"""Several models over the same clips: what each says, their mean or stack, and the spread."""
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from distilmos_plugin import __version__
 from distilmos_plugin.errors import ConfigError, some
-from distilmos_plugin.scoring.collect import Clip
 from distilmos_plugin.scoring.predictor import READERS, Predictor
-from distilmos_plugin.scoring.results import Score
+from distilmos_plugin.scoring.recordings import as_clips
+from distilmos_plugin.scoring.results import Score, deviation_column
+
+
+@dataclass(frozen=True)
+class Stack:
+    """How the scores of the models become one: ``intercept + sum(weights * scores)``.
+
+    Attributes:
+        weights: one a model.
+        intercept: in the target's unit.
+    """
+
+    weights: tuple[float, ...]
+    intercept: float
+
+    def __call__(self, scores: Sequence[float]) -> float:
+        return self.intercept + math.fsum(weight * score for weight, score in zip(self.weights, scores, strict=True))
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Of an ensemble that was released as one model.
+
+    Attributes:
+        name, digest: for the signature.
+        about: one line on the model, for its users.
+        stacks: target -> stack; of other targets the mean is taken.
+    """
+
+    name: str
+    digest: str
+    about: str = ""
+    stacks: Mapping[str, Stack] = field(default_factory=dict)
 
 
 class Ensemble:
     """Scores clips with several models, each as it would alone.
 
-    For every target ``x``: ``x`` is the mean over the models that predict it, ``x_sd`` their standard deviation (n - 1; only
-    where there are two), ``x@<model>`` the score of each. A clip that one of them cannot score has no score.
+    For every target ``x``: ``x`` is the mean over the models that predict it, or their stack; ``x_sd`` the models' standard
+    deviation (n - 1; only where there are two); ``x_std``, where all of them predict standard deviations, that of the mixture
+    of their distributions about ``x``: it holds their own and their disagreement (Lakshminarayanan, Pritzel, Blundell, 2017);
+    and, unless the ensemble is released as one model, ``x@<model>`` the score of each. A clip that one of them cannot score
+    has no score.
 
     Args:
-        predictors: at least two, no two alike.
+        predictors: no two alike, and at least two unless the ensemble is released as one model.
+        identity: of an ensemble that is released as one model.
+        source: where a downloaded model came from.
 
     Attributes:
         targets: what at least one of the models predicts.
@@ -30,8 +70,11 @@ class Ensemble:
         ConfigError: if a model comes twice.
     """
 
-    def __init__(self, predictors: Sequence[Predictor]) -> None:
-        self.predictors = tuple(predictors)
+    def __init__(self, predictors: Sequence[Predictor | Ensemble], identity: Identity | None = None, source: str = "") -> None:
+        self.predictors, self.identity, self.source = tuple(predictors), identity, source
+        self.name = identity.name if identity else "+".join(item.name for item in predictors)
+        self.digest = identity.digest if identity else "+".join(item.digest for item in predictors)
+        self.about = identity.about if identity else ""
         twice = [label for label, count in Counter(map(_full_label, predictors)).items() if count > 1]
         if twice:
             raise ConfigError(f"--model: {some(twice)} comes twice; name each model once")
@@ -42,13 +85,43 @@ class Ensemble:
 
     @property
     def signature(self) -> str:
-        """The models' signatures field by field, joined by ``+`` where they differ."""
+        """The models' signatures field by field, joined by ``+`` where they differ; a released ensemble has its own name."""
         fields = zip(*(predictor.signature.split("|") for predictor in self.predictors), strict=True)
-        return "|".join(_joined(values) for values in fields)
+        head, model, version, *rest = map(_joined, fields)
+        if self.identity:
+            model, version = f"model:{_full_label(self)}", f"v:{__version__}"
+        return "|".join([head, model, version, *rest])
 
-    def score_many(self, clips: Sequence[Clip], batch_seconds: float | None = None, workers: int = READERS, **options: bool):
-        """Score clips, in the order given; as :meth:`Predictor.score_many`, without ``frames``."""
-        runs = [item.score_many(clips, batch_seconds=batch_seconds, workers=workers, **options) for item in self.predictors]
+    def score(self, source: Any, sample_rate: int | None = None, *, frames: bool = False, allow_pipes: bool = False) -> Score:
+        """Score one clip; as :meth:`Predictor.score`, without scores over time.
+
+        Raises:
+            ConfigError: if scores over time are asked for.
+        """
+        if frames:
+            raise ConfigError("frames: scores over time are of one model, not of an ensemble")
+        return next(self.score_many([source], sample_rate, workers=1, allow_pipes=allow_pipes))
+
+    def score_many(
+        self,
+        sources: Iterable[Any] | Mapping[str, Any],
+        sample_rate: int | None = None,
+        *,
+        batch_seconds: float | None = None,
+        workers: int = READERS,
+        frames: bool = False,
+        allow_pipes: bool = False,
+    ) -> Iterator[Score]:
+        """Score clips, in the order given; as :meth:`Predictor.score_many`, without scores over time.
+
+        Raises:
+            ConfigError: if scores over time are asked for.
+        """
+        if frames:
+            raise ConfigError("frames: scores over time are of one model, not of an ensemble")
+        clips = [replace(clip, source=_repeatable(clip.source)) for clip in as_clips(sources, sample_rate)]
+        options = {"batch_seconds": batch_seconds, "workers": workers, "allow_pipes": allow_pipes}
+        runs = [predictor.score_many(clips, **options) for predictor in self.predictors]
         return map(self._merged, zip(*runs, strict=True))
 
     def _merged(self, scores: tuple[Score, ...]) -> Score:
@@ -58,18 +131,36 @@ class Ensemble:
             return replace(failed, targets={}, flags=flags, signature=self.signature)
         merged: dict[str, float] = {}
         for target in self.targets:
-            values = [score.targets[target] for score in scores if target in score.targets]
-            spread = [statistics.stdev(values)] if len(values) > 1 else []
-            merged |= dict(zip(self._columns(target), [statistics.fmean(values), *spread, *values], strict=True))
+            merged |= dict(zip(self._columns(target), self._values(target, scores), strict=True))
         return replace(scores[0], targets=merged, flags=flags, signature=self.signature)
 
+    def _values(self, target: str, scores: Sequence[Score]) -> list[float]:
+        """Return the values of :meth:`_columns`."""
+        values = [score.targets[target] for score in scores if target in score.targets]
+        stack = self.identity.stacks.get(target) if self.identity else None
+        together = stack(values) if stack else statistics.fmean(values)
+        spread = [statistics.stdev(values)] if len(values) > 1 else []
+        deviations = [score.targets.get(deviation_column(target)) for score in scores if target in score.targets]
+        mixture = []
+        if None not in deviations:
+            squares = [own**2 + (value - together) ** 2 for own, value in zip(deviations, values, strict=True)]
+            mixture = [math.sqrt(statistics.fmean(squares))]
+        return [together, *spread, *mixture, *([] if self.identity else values)]
+
     def _columns(self, target: str) -> list[str]:
-        labels = [label for label, item in zip(self._labels, self.predictors, strict=True) if target in item.targets]
-        spread = [f"{target}_sd"] if len(labels) > 1 else []
-        return [target, *spread, *(f"{target}@{label}" for label in labels)]
+        members = [(label, item) for label, item in zip(self._labels, self.predictors, strict=True) if target in item.targets]
+        spread = [f"{target}_sd"] if len(members) > 1 else []
+        deviation = deviation_column(target)
+        mixture = [deviation] if all(deviation in item.columns for _, item in members) else []
+        return [target, *spread, *mixture, *([] if self.identity else (f"{target}@{label}" for label, _ in members))]
 
 
-def _full_label(predictor: Predictor) -> str:
+def _repeatable(source: Any) -> Any:
+    """Return what several models can read one after the other: of a file object its content."""
+    return source.read() if hasattr(source, "read") else source
+
+
+def _full_label(predictor: Predictor | Ensemble) -> str:
     return f"{predictor.name}@{predictor.digest}"
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from distilmos_plugin.errors import DataError
 from distilmos_plugin.files import atomic_write
 from distilmos_plugin.progress import say
-from distilmos_plugin.scoring.release import CARD, load_release
+from distilmos_plugin.scoring.models import load
+from distilmos_plugin.scoring.release import CARD
 
 TITLE = "## Measured figures"
 METRICS = ("lcc", "srcc", "ktau", "rmse")
@@ -33,16 +34,16 @@ def publish(expdir: str | os.PathLike) -> Path:
     """
     expdir = Path(expdir)
     directory = expdir / "model"
-    _, _, release = load_release(directory)
+    model = load(directory, device="cpu")
     sets = {path.parent.name: _read(path) for path in sorted(expdir.glob("*/metrics.json"))}
     for name, figures in sets.items():
-        if f"@{release.digest}|" not in figures["signature"]:
+        if f"@{model.digest}|" not in figures["signature"]:
             raise DataError(
-                f"{expdir / name}: evaluated with {figures['signature']}, but the model is {release.name}@{release.digest}; "
+                f"{expdir / name}: evaluated with {figures['signature']}, but the model is {model.name}@{model.digest}; "
                 "score and evaluate the set again"
             )
     card = directory / CARD
-    text = card.read_text(encoding="utf-8") if card.exists() else f"# {release.name}\n"
+    text = card.read_text(encoding="utf-8") if card.exists() else f"# {model.name}\n"
     # From the title to the next one of its level, or to the end.
     text = re.sub(rf"\n*^{TITLE}\n.*?(?=^## |\Z)", "\n\n", text, flags=re.MULTILINE | re.DOTALL).rstrip() + "\n"
     if sets:
@@ -50,7 +51,7 @@ def publish(expdir: str | os.PathLike) -> Path:
     if not card.exists() or card.read_text(encoding="utf-8") != text:
         with atomic_write(card) as file:
             file.write(text)
-    say(f"model: {directory} ({release.name}@{release.digest}); use it anywhere: distilmos score --model {directory} a.wav")
+    say(f"model: {directory} ({model.name}@{model.digest}); use it anywhere: distilmos score --model {directory} a.wav")
     return directory
 
 

@@ -160,7 +160,7 @@ def load_all(names: Sequence[str | Path], device: str = "auto", precision: str =
 def signatures(names: Sequence[str | Path], device: str = "auto", precision: str = "fp32") -> list[str]:
     """Return the signature of each model and, of several, the one of their mean, as it stands in results."""
     loaded = load_all(names, device, precision)
-    parts = loaded.predictors if isinstance(loaded, Ensemble) else ()
+    parts = loaded.predictors if len(names) > 1 else ()
     return [*(predictor.signature for predictor in parts), loaded.signature]
 
 
