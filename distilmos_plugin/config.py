@@ -50,25 +50,26 @@ class SFIConfig:
     Attributes:
         filter: ``neural`` (neural analog filter) or ``gaussian`` (modulated Gaussian).
         taps: of the FIR filters at the upstream's own rate; at others as many as last equally long. 10 are MSR-UTMOS's; with
-            20 the filters of other rates are far nearer to the first (docs/upstreams.md).
+            30 the filters of other rates are far nearer to the first (docs/upstreams.md).
         features, hidden: random Fourier features and hidden widths of the neural filter (Imamura et al., 2024).
         max_frequency: Hz; the neural filter's response is 0 above it.
         coupled: let a response depend on all frequencies that are asked for together, as MSR-UTMOS does; for its checkpoints.
         points: frequencies from 0 to half the sample rate at which the response is fitted.
-        ridge: weight of the taps' squares in that fit.
+        ridge, guard: weight of the taps' squares in that fit; share of the band at its upper end that counts less.
         edge: Hz; above half the upstream's own rate the converted response fades to 0 up to here.
         fit_steps: gradient steps of the filter towards the convolution that it replaces.
         seed: of the filter's first values.
     """
 
     filter: Literal["neural", "gaussian"] = "neural"
-    taps: int = 20
+    taps: int = 30
     features: int = 128
     hidden: tuple[int, ...] = (224, 224)
     max_frequency: float = 24000.0
     coupled: bool = False
     points: int = 640
     ridge: float = 1e-6
+    guard: float = 0.1
     edge: float = 12000.0
     fit_steps: int = 300
     seed: int = 0
@@ -130,6 +131,7 @@ class LossConfig:
         contrastive_margin: differences off by less than this cost nothing, MOS points.
         token_weight: lambda of DistilMOS; 0 is the baseline with the same head, exactly.
         listener_weight: weight of the loss on single ratings, with listener conditioning.
+        domain_weight: weight of the loss on the scores of each clip in its own corpus, with domain conditioning.
         weights: target -> weight of its losses; 1 for those that are not named.
         units: target -> what counts as an error of 1, so that a target of wide range does not drown one of narrow range
             (PESQ spans 3.6, STOI 1); 1 for those that are not named. ``tau``, ``huber_delta`` and ``contrastive_margin``
@@ -146,6 +148,7 @@ class LossConfig:
     contrastive_margin: float = 0.2
     token_weight: float = 0.0
     listener_weight: float = 1.0
+    domain_weight: float = 1.0
     weights: Mapping[str, float] = field(default_factory=dict)
     units: Mapping[str, float] = field(default_factory=dict)
     pseudo_targets: tuple[str, ...] = ()
@@ -179,6 +182,19 @@ class SchedulerConfig:
 
 
 @dataclass(frozen=True)
+class FoldConfig:
+    """k-fold training over train and dev set together; what comes out is the ensemble of the folds' models.
+
+    Attributes:
+        folds: how many (MSR-UTMOS uses 7); 0 trains one model on the train set and chooses it by the dev set.
+        by: ``clip`` gives every fold clips of every system, ``system`` keeps each system within one fold.
+    """
+
+    folds: int = 0
+    by: Literal["clip", "system"] = "clip"
+
+
+@dataclass(frozen=True)
 class ScoringConfig:
     """How clips are scored.
 
@@ -191,6 +207,19 @@ class ScoringConfig:
     batch_seconds: float = 80.0
     window_seconds: float = 60.0
     hop_seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class PseudoConfig:
+    """Labels that models give (``distilmos pseudo-label``). A model is named as for ``distilmos score --model``.
+
+    Attributes:
+        stand_in: model whose scores stand in for ratings that nobody gave: in every set, the tests too.
+        teacher: model whose scores are labels in train and dev alone; ``{first}`` is the one that was trained first.
+    """
+
+    stand_in: str | None = None
+    teacher: str | None = None
 
 
 @dataclass(frozen=True)
@@ -209,9 +238,12 @@ class Config:
         max_epoch, patience, optim, scheduler, accum_grad, grad_clip, keep_nbest_models, seed, use_amp: as in ESPnet;
             ``use_amp`` is bfloat16.
         best_model_criterion: ``(phase, metric, min|max)`` entries, as in ESPnet; the first ranks the epochs, the others break
-            ties. Metrics of phase ``valid`` are ``loss`` and ``<level>_<name>`` such as ``system_srcc``, ``utterance_lcc``; with
-            several targets these are means over the targets, and ``utterance_lcc_sig`` is that of one.
-        init_param: ``path:src:dst:exclude`` entries, as in ESPnet.
+            ties. Metrics of phase ``valid`` are ``loss`` and ``<level>_<name>`` such as ``system_srcc``, ``utterance_lcc``:
+            with several targets means over these; ``utterance_lcc_sig`` is of one.
+        init_param: ``path:src:dst:exclude`` entries, as in ESPnet; the path ``{first}`` is ``first_model``.
+        train_first: configuration of an experiment that run.sh trains before this one: a teacher, or the first step of two.
+        first_model: its model, which run.sh names.
+        pseudo_conf: labels that models give.
         freeze_param: prefixes of parameter names that are not trained.
         single_ratings: single ratings drawn for each clip and step, for listener conditioning.
     """
@@ -240,11 +272,29 @@ class Config:
     keep_nbest_models: int = 1
     best_model_criterion: tuple[tuple[str, str, str], ...] = (("valid", "system_srcc", "max"),)
     init_param: tuple[str, ...] = ()
+    train_first: str | None = None
+    first_model: str | None = None
+    pseudo_conf: PseudoConfig = PseudoConfig()
     freeze_param: tuple[str, ...] = ()
     single_ratings: int = 0
     seed: int = 0
     use_amp: bool = False
+    fold_conf: FoldConfig = FoldConfig()
     scoring_conf: ScoringConfig = ScoringConfig()
+
+
+FIRST = "{first}"  # stands for first_model
+
+
+def with_first(value: str, config: Config, where: str) -> str:
+    """Return ``value`` with ``{first}`` replaced.
+
+    Raises:
+        ConfigError: naming ``where``, if it is to be replaced and there is no ``first_model``.
+    """
+    if FIRST in value and config.first_model is None:
+        raise ConfigError(f"{where}: '{value}' needs first_model, a model's name; run.sh sets it where a conf has train_first")
+    return value.replace(FIRST, config.first_model or "")
 
 
 def load_config(path: str | Path) -> Config:

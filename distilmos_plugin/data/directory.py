@@ -18,12 +18,13 @@ from pathlib import Path
 
 from distilmos_plugin import audio
 from distilmos_plugin.data.tables import (
+    NO_LABEL,
     SHOWN,
     Rating,
     Value,
     add_first_few,
     compare_keys,
-    number,
+    label,
     read_ratings,
     read_table,
     whole_number,
@@ -33,10 +34,11 @@ from distilmos_plugin.files import atomic_write
 from distilmos_plugin.progress import track
 
 WAV, SYSTEMS, RATINGS, NUM_SAMPLES, RATES = "wav.scp", "utt2system", "ratings.tsv", "utt2num_samples", "utt2rate"
+DOMAINS = "utt2domain"
 NOT_TARGETS = frozenset(  # utt2* files that hold something else than a target, in ours and in other toolkits' directories
     {SYSTEMS, NUM_SAMPLES, RATES, "utt2spk", "utt2dur", "utt2lang", "utt2gender", "utt2uniq", "utt2category", "utt2text"}
     | {"utt2num_frames", "utt2num_channels", "utt2reco", "utt2warp", "utt2sid", "utt2lid"}
-    | {"utt2sentence"}
+    | {"utt2sentence", DOMAINS}
 )
 
 
@@ -47,11 +49,12 @@ class DataDirectory:
     Attributes:
         path: of the directory.
         wav: key -> path, Kaldi archive entry (``file.ark:123``) or, where allowed, command pipe.
-        targets: target name -> key -> label; ``utt2mos`` gives ``mos``.
+        targets: target name -> key -> label; ``utt2mos`` gives ``mos``. NaN where a clip has none (``-`` in the file).
         systems: key -> system that made the clip; None if the corpus has none.
         ratings: single ratings, in file order; None without ``ratings.tsv``.
         num_samples: key -> samples of each channel, at the file's own rate; None without ``utt2num_samples``.
         rates: key -> Hz; None without ``utt2rate``.
+        domains: key -> corpus that the clip is from; None but in pooled corpora (``utt2domain``).
     """
 
     path: Path
@@ -61,6 +64,7 @@ class DataDirectory:
     ratings: tuple[Rating, ...] | None = None
     num_samples: dict[str, int] | None = None
     rates: dict[str, int] | None = None
+    domains: dict[str, str] | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -105,11 +109,12 @@ class DataDirectory:
 def write_data_directory(
     path: str | os.PathLike,
     wav: Mapping[str, str | os.PathLike],
-    targets: Mapping[str, Mapping[str, float]] | None = None,
+    targets: Mapping[str, Mapping[str, float | None]] | None = None,
     systems: Mapping[str, str] | None = None,
     ratings: Iterable[Rating] | None = None,
     num_samples: Mapping[str, int] | None = None,
     rates: Mapping[str, int] | None = None,
+    domains: Mapping[str, str] | None = None,
 ) -> DataDirectory:
     """Write a data directory and return it as read back.
 
@@ -121,7 +126,7 @@ def write_data_directory(
     """
     path = Path(path)
     tables: dict[str, Mapping[str, object]] = {f"utt2{name}": labels for name, labels in (targets or {}).items()}
-    optional = {SYSTEMS: systems, NUM_SAMPLES: num_samples, RATES: rates}
+    optional = {SYSTEMS: systems, NUM_SAMPLES: num_samples, RATES: rates, DOMAINS: domains}
     tables |= {name: table for name, table in optional.items() if table is not None}
     problems: list[str] = []
     for name, table in tables.items():
@@ -135,7 +140,7 @@ def write_data_directory(
     if problems:
         raise DataError(problems[0])
     (path / WAV).unlink(missing_ok=True)
-    for name in {*_target_files(path), SYSTEMS, NUM_SAMPLES, RATES, RATINGS} - contents.keys():
+    for name in {*_target_files(path), SYSTEMS, NUM_SAMPLES, RATES, RATINGS, DOMAINS} - contents.keys():
         (path / name).unlink(missing_ok=True)
     for name, lines in contents.items():
         with atomic_write(path / name) as file:
@@ -157,6 +162,8 @@ def _lines(file: Path, table: Mapping[str, object], problems: list[str]) -> list
 
 
 def _text(value: object) -> str:
+    if value is None:
+        return NO_LABEL
     if isinstance(value, str | os.PathLike):
         return os.fspath(value)
     return str(value) if isinstance(value, numbers.Integral) else repr(float(value))  # numpy's own repr names its type
@@ -183,7 +190,7 @@ def _read(path: Path, allow_pipes: bool, problems: list[str]) -> DataDirectory:
     wav = table(WAV, str) or {}
     if not allow_pipes:
         _refuse_pipes(path / WAV, wav, problems)
-    targets = {name.removeprefix("utt2"): table(name, number) for name in _target_files(path)}
+    targets = {name.removeprefix("utt2"): table(name, label) for name in _target_files(path)}
     return DataDirectory(
         path,
         wav,
@@ -192,6 +199,7 @@ def _read(path: Path, allow_pipes: bool, problems: list[str]) -> DataDirectory:
         read_ratings(path / RATINGS, path / WAV, wav, problems),
         table(NUM_SAMPLES, whole_number),
         table(RATES, whole_number),
+        table(DOMAINS, str),
     )
 
 
@@ -298,9 +306,8 @@ def _check_audio(directory: DataDirectory, read_audio: bool, allow_pipes: bool, 
             if table is not None and table.get(key, value) != value:
                 found["length"].append(f"{where}: {name} says {table[key]}, the audio has {value}")
     add_first_few(found, problems)
-    labels = {
-        name: (min(v.values()), math.fsum(v.values()) / len(v), max(v.values())) for name, v in directory.targets.items() if v
-    }
+    labelled = {name: [v for v in table.values() if not math.isnan(v)] for name, table in directory.targets.items()}
+    labels = {name: (min(v), math.fsum(v) / len(v), max(v)) for name, v in labelled.items() if v}
     return Summary(
         directory.path,
         len(directory.wav),

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 from distilmos_plugin.errors import some
 
 RATINGS_HEADER = ("key", "listener", "target", "value")
+NO_LABEL = "-"
 SHOWN = 3  # problems of one kind that are listed
 
 Value = TypeVar("Value")
@@ -30,11 +31,16 @@ class Rating(NamedTuple):
 
 
 def number(text: str) -> float:
-    """Convert a label; ValueError for anything but a finite number."""
+    """Convert a rating; ValueError for anything but a finite number."""
     value = float(text)
     if not math.isfinite(value):
         raise ValueError
     return value
+
+
+def label(text: str) -> float:
+    """Convert a label, NaN for ``-``: the clip has none; ValueError for anything but that and a finite number."""
+    return math.nan if text == NO_LABEL else number(text)
 
 
 def whole_number(text: str) -> int:
@@ -45,7 +51,7 @@ def whole_number(text: str) -> int:
     return value
 
 
-EXPECTED = {number: "a finite number", whole_number: "a whole number above 0"}
+EXPECTED = {number: "a finite number", label: "a finite number, or - for no label", whole_number: "a whole number above 0"}
 
 
 def read_lines(file: Path, problems: list[str]) -> list[tuple[int, str]]:

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from distilmos_plugin import __version__
-from distilmos_plugin.corpora import CORPORA, importer
+from distilmos_plugin.corpora import card_of, describe_labels
 from distilmos_plugin.data.directory import DataDirectory
 from distilmos_plugin.errors import DataError, some
 from distilmos_plugin.evaluation.correlations import METRICS, mean_half_width, metrics
 from distilmos_plugin.evaluation.intervals import RESAMPLES, bootstrap
 from distilmos_plugin.evaluation.pairs import Level, Pairs, SystemTruth, load_scores, pair, scored_targets, unscored
 from distilmos_plugin.evaluation.uncertainty import uncertainty
-from distilmos_plugin.files import STAMP, file_digest, fingerprint, write_json
+from distilmos_plugin.files import file_digest, fingerprint, write_json
 from distilmos_plugin.progress import say
 from distilmos_plugin.scoring.results import Score, deviation_column
 
@@ -174,12 +174,10 @@ def assess(
 
 
 def _truth(data: Path) -> str | None:
-    """Return what stands behind the labels, where an importer of this package made the data and left its stamp beside them."""
-    try:
-        name = json.loads((data.parent / STAMP).read_text(encoding="utf-8"))["inputs"]["corpus"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return f"Corpus {name}: {importer(name).CARD.title}." if name in CORPORA else None
+    """Return what stands behind the labels, where an importer or the pseudo-labelling of this package made the data."""
+    card = card_of(data)
+    sentences = [] if card is None else [f"Corpus {card.name}: {card.title}."]
+    return " ".join([*sentences, *filter(None, [describe_labels(data)])]) or None
 
 
 def _block(pairs: Pairs, resamples: int, seed: int) -> dict[str, Any]:

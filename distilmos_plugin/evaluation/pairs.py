@@ -108,7 +108,7 @@ def pair(
     Raises:
         DataError: if nothing is left, or the system truth asked for cannot be formed.
     """
-    labels = directory.targets[target]
+    labels = {key: value for key, value in directory.targets[target].items() if not math.isnan(value)}
     prediction = {score.key: score.targets[target] for score in scores if is_scored(score, target) and score.key in labels}
     if not prediction:
         raise DataError(

@@ -10,8 +10,11 @@ from pathlib import Path
 from distilmos_plugin.errors import ModelError, suggest
 from distilmos_plugin.progress import say
 from distilmos_plugin.scoring import hub
+from distilmos_plugin.scoring.ensemble import Ensemble
+from distilmos_plugin.scoring.ensemble_release import assemble, is_ensemble, read_description
 from distilmos_plugin.scoring.official import is_official, load_official
 from distilmos_plugin.scoring.predictor import Predictor
+from distilmos_plugin.scoring.public import is_public, load_public
 from distilmos_plugin.scoring.release import load_release
 
 BUNDLED = Path(__file__).parent / "assets"  # one release directory a model
@@ -64,13 +67,18 @@ def locate(name: str | os.PathLike) -> Place:
     known = ", ".join(bundled()) or "none"
     raise ModelError(
         f"no model '{name}'{suggest(str(name), bundled())}: neither a bundled model ({known}) nor a "
-        "directory, such as exp/<experiment>/model, nor hf:owner/repository, official:wavlm or official:w2v2"
+        "directory, such as exp/<experiment>/model, nor hf:owner/repository, official:wavlm, official:w2v2 or public:dnsmos"
     )
 
 
-def load(name: str | os.PathLike, device: str = "auto", precision: str = "fp32") -> Predictor:
+def load(name: str | os.PathLike, device: str = "auto", precision: str = "fp32") -> Predictor | Ensemble:
     """Load a model by its name; see :func:`distilmos_plugin.load`."""
+    if is_public(name):
+        return load_public(name, device, precision)
     place = locate(name)
+    if is_ensemble(place.directory):
+        identity, folders = read_description(place.directory)
+        return assemble(identity, [load(folder, device, precision) for folder in folders], place.directory, place.source)
     if is_official(place.directory):
         model, config, release = load_official(place.directory, place.name)
     else:
@@ -79,12 +87,12 @@ def load(name: str | os.PathLike, device: str = "auto", precision: str = "fp32")
 
 
 @functools.lru_cache(maxsize=2)
-def cached(name: str) -> Predictor:
+def cached(name: str) -> Predictor | Ensemble:
     """Load a model once in a process."""
     return load(name)
 
 
-def announce(predictor: Predictor) -> None:
+def announce(predictor: Predictor | Ensemble) -> None:
     """Say what a model is and where it came from; once in a process for each model."""
     label = f"{predictor.name}@{predictor.digest}"
     if label in _announced:

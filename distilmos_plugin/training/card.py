@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distilmos_plugin.corpora import card_of
+from distilmos_plugin.corpora import card_of, describe_labels
 from distilmos_plugin.data.directory import DataDirectory
 
 UNKNOWN = "not recorded; ask whoever made the data"
@@ -23,4 +23,6 @@ def describe_training(train: DataDirectory) -> tuple[str, dict[str, str]]:
         "other speech, such as other languages, systems or distortions, has to be measured first.",
         "Licence": f"The data's: {licence}. The pre-trained upstream's licence holds for its share of the weights.",
     }
+    if given := describe_labels(train.path):
+        sections["Training data"] += f" {given}"
     return f"Trained on {what}, {clips}; for speech like that. Licence of the data: {licence}.", sections

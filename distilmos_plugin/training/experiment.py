@@ -29,7 +29,7 @@ RESUMABLE = ("state-*.pt", "checkpoint*.pth")  # what training goes on from: our
 def data_fingerprint(directory: DataDirectory) -> str:
     """Return 16 digits that change with clips, labels, systems, ratings or lengths, not with where the audio lies."""
     contents = [directory.keys, directory.targets, directory.systems, directory.ratings, directory.num_samples]
-    return fingerprint(contents)
+    return fingerprint(contents if directory.domains is None else [*contents, directory.domains])
 
 
 @dataclass(frozen=True)

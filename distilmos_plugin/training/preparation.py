@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from distilmos_plugin.audio import probe
-from distilmos_plugin.config import Config
+from distilmos_plugin.config import Config, with_first
 from distilmos_plugin.data.batches import LengthBatches
 from distilmos_plugin.data.dataset import TrainingClips, listener_numbers
 from distilmos_plugin.data.directory import DataDirectory
@@ -191,6 +191,7 @@ def _resolve(config: Config) -> Config:
         value = getattr(config, name)
         if value < 0 or (value == 0 and name == "batch_seconds"):
             raise ConfigError(f"{name}: expected {least}, found {value:g}")
+    config = replace(config, init_param=tuple(with_first(entry, config, "init_param") for entry in config.init_param))
     if config.upstream_conf.num_layers is None:
         config = replace(config, upstream_conf=replace(config.upstream_conf, num_layers=last_layer_read(config)))
     return config

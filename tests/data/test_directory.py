@@ -1,5 +1,6 @@
 """Data directories: what is written is read back, and whatever is wrong is named by file, line and key."""
 
+import math
 import os
 import re
 import subprocess
@@ -174,7 +175,17 @@ class TestWhatIsWrong:
     @pytest.mark.parametrize("value", ["good", "nan", "inf", "3,5"])
     def test_a_label_that_is_no_number(self, corpus, value):
         text = self.spoil(corpus, "utt2mos", "b_2 2.5", f"b_2 {value}")
-        assert text == f"{corpus}/utt2mos: line 2: key 'b_2': '{value}' is not a finite number"
+        assert text == f"{corpus}/utt2mos: line 2: key 'b_2': '{value}' is not a finite number, or - for no label"
+
+    def test_a_clip_may_have_no_label_if_the_file_says_so(self, corpus):
+        path = corpus / "utt2mos"
+        path.write_text(path.read_text().replace("b_2 2.5", "b_2 -"))
+        labels = DataDirectory.read(corpus).targets["mos"]
+        assert math.isnan(labels["b_2"])
+        assert labels["a-1"] == 1.0
+        assert check(corpus, read_audio=False).labels["mos"][0] == 1.0  # over the labels that there are
+        again = write_data_directory(corpus, DataDirectory.read(corpus).wav, {"mos": labels | {"b_2": None}})
+        assert math.isnan(again.targets["mos"]["b_2"])
 
     def test_a_rating_that_is_no_number(self, corpus):
         assert "ratings.tsv: line 1: key 'a-1': 'four' is not" in self.spoil(corpus, "ratings.tsv", "4.0", "four")
