@@ -31,7 +31,8 @@ nj=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)  # parallel processes on th
 seed=                         # instead of the conf's
 sfidir=                       # SFI upstream; default <expdir>/sfi; may be shared by experiments
 tokendir=                     # code books and tokens; default <expdir>/tokens; may be shared by experiments
-pretrained=                   # experiment to start from, exp/<name>: its weights, listeners and token heads apart, and its SFI upstream
+pretrained=                   # experiment to start from, exp/<name>: its weights, listeners and token heads apart, and its SFI upstream;
+                              # a corpus that has no training set is scored with its model (or any model that has a name)
 train_args=                   # further settings of the conf, "key=value section.key=value"
 record=                       # put the results into this file too: egs/<corpus>/RESULTS.md
 
@@ -71,6 +72,11 @@ settings=()
 [ -n "$upstream" ] && settings+=(--set "upstream=$upstream")
 [ -n "$ckpt" ] && settings+=(--set "upstream_conf.ckpt=$ckpt")
 [ -n "$pretrained" ] && settings+=(--set "init_param=[\"$pretrained/model:::listener_embedding,predictors\"]")
+first=$(sed -n 's/^train_first: *\([^ #]*\).*/\1/p' "$conf")  # the conf of a teacher, or of the first step of two
+first_dir=exp/${corpus}_$(basename "$first" .yaml)${upstream:+_$upstream}
+[ -n "$first" ] && settings+=(--set "first_model=$first_dir/model")
+labelled=$datadir  # data directories with the labels; the conf may want some that models give
+grep -q '^pseudo_conf:' "$conf" && labelled=${datadir}_pseudo${upstream:+_$upstream}
 for item in $train_args; do settings+=(--set "$item"); done
 
 begun=$SECONDS
@@ -100,7 +106,18 @@ if begin 1 "data of $corpus"; then
     finish 1 "$datadir"
 fi
 
-if begin 2 "upstream and code books"; then
+model=$expdir/model
+if [ -d "$datadir" ] && [ ! -f "$datadir/train/wav.scp" ] && [ ! -d "$model" ]; then  # a test set only
+    if [ -z "$pretrained" ]; then
+        echo "run.sh: $datadir has no training set; give --pretrained, an experiment or a model to score it with" >&2
+        exit 2
+    fi
+    model=$pretrained
+    if [ -d "$pretrained/model" ]; then model=$pretrained/model; fi
+fi
+trains() { [ "$model" = "$expdir/model" ]; }  # is there something to train on?
+
+if trains && begin 2 "upstream and code books"; then
     if [ -z "$pretrained" ] || [ "$sfidir" != "$pretrained/sfi" ]; then
         run distilmos upstream sfi --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$sfidir"
         run distilmos upstream distil "$datadir/train" --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$sfidir"
@@ -112,17 +129,24 @@ if [ -f "$sfidir/distilled/upstream.yaml" ]; then  # what stage 2 made of the up
     settings+=(--set "upstream=$sfidir/distilled" --set upstream_conf.ckpt=null)
 fi
 
-if begin 3 "tokens"; then
+if trains && begin 3 "tokens and pseudo labels"; then
+    if [ -n "$first" ]; then
+        run ./run.sh --conf "$first" --expdir "$first_dir" --stage 2 --stop_stage 4 --corpus "$corpus" --datadir "$datadir" \
+            --upstream "$upstream" --ckpt "$ckpt" --trainer "$trainer" --ngpu "$ngpu" --nnodes "$nnodes" --nj "$nj"
+    fi
+    if [ "$labelled" != "$datadir" ]; then
+        run distilmos pseudo-label "$datadir" --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$labelled"
+    fi
     run distilmos tokens extract "$datadir/train" --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$tokendir"
     finish 3 "$tokendir"
 fi
 
-if begin 4 "training of $name"; then
+if trains && begin 4 "training of $name"; then
     launch=(distilmos)
     if [ "$trainer" = espnet ] && [ "${ngpu:-1}" -gt 1 ]; then  # Fabric starts its processes itself
         launch=(torchrun --standalone --nproc_per_node "$ngpu" "$(command -v distilmos)")
     fi
-    run "${launch[@]}" train "$datadir/train" "$datadir/dev" --conf "$conf" ${settings[@]+"${settings[@]}"} \
+    run "${launch[@]}" train "$labelled/train" "$labelled/dev" --conf "$conf" ${settings[@]+"${settings[@]}"} \
         ${seed:+--set "seed=$seed"} --tokens "$tokendir" --expdir "$expdir" ${ngpu:+--ngpu "$ngpu"} --nnodes "$nnodes" \
         --trainer "$trainer"
     finish 4 "$expdir/model"
@@ -131,9 +155,10 @@ fi
 if [ -z "$test_sets" ] && [ -d "$datadir" ]; then
     test_sets=$(cd "$datadir" && for set in test*/; do [ -f "$set/wav.scp" ] && printf '%s ' "${set%/}"; done || true)
 fi
+[ -d "$labelled" ] || labelled=$datadir
 if begin 5 "inference"; then
     for set in $test_sets; do
-        run distilmos score "$datadir/$set" --model "$expdir/model" -o "$expdir/$set/scores.jsonl" $([ "$again" ] || echo --resume) ||
+        run distilmos score "$datadir/$set" --model "$model" -o "$expdir/$set/scores.jsonl" $([ "$again" ] || echo --resume) ||
             [ $? -eq 3 ]  # 3: some clips got no score; they are listed, and the evaluation counts them
     done
     finish 5 "$(for set in $test_sets; do printf '%s ' "$expdir/$set/scores.jsonl"; done)"
@@ -141,7 +166,7 @@ fi
 
 if begin 6 "evaluation"; then
     for set in $test_sets; do
-        run distilmos evaluate "$expdir/$set/scores.jsonl" --data "$datadir/$set" ${again:+--force}
+        run distilmos evaluate "$expdir/$set/scores.jsonl" --data "$labelled/$set" ${again:+--force}
     done
     run distilmos results "$expdir" --command "$invocation" ${record:+--record "$record" --corpus "$corpus"}
     finish 6 "$expdir/RESULTS.md $(for set in $test_sets; do printf '%s ' "$expdir/$set/report.html"; done)"
@@ -152,7 +177,7 @@ if begin 7 "challenge submission"; then
     finish 7 "nothing"
 fi
 
-if begin 8 "model release"; then
+if trains && begin 8 "model release"; then
     run distilmos release "$expdir"
     finish 8 "$expdir/model"
 fi
