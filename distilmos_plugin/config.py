@@ -246,6 +246,8 @@ class Config:
         pseudo_conf: labels that models give.
         freeze_param: prefixes of parameter names that are not trained.
         single_ratings: single ratings drawn for each clip and step, for listener conditioning.
+        domain_sampling: of pooled corpora: ``proportional`` takes every clip once an epoch, ``balanced`` every corpus as often
+            as the largest.
     """
 
     system: str
@@ -277,6 +279,7 @@ class Config:
     pseudo_conf: PseudoConfig = PseudoConfig()
     freeze_param: tuple[str, ...] = ()
     single_ratings: int = 0
+    domain_sampling: Literal["proportional", "balanced"] = "proportional"
     seed: int = 0
     use_amp: bool = False
     fold_conf: FoldConfig = FoldConfig()

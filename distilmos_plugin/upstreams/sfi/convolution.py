@@ -58,7 +58,7 @@ class SFIConvolution(nn.Module):
         """Design the filters for ``rate`` Hz: ``[channels, taps]``, in the order of time."""
         frequencies = design_frequencies(rate, self.conf.points).to(next(self.filter.parameters()))
         with torch.autocast(frequencies.device.type, enabled=False):
-            return design(self.filter(frequencies), rate, self.taps(rate), self.conf.ridge)
+            return design(self.filter(frequencies), rate, self.taps(rate), self.conf.ridge, self.conf.guard)
 
     def kernels(self, rate: int) -> Tensor:
         """Return the filters for ``rate`` Hz, ``[channels, taps]``: designed, or as they were designed before."""
@@ -72,7 +72,7 @@ class SFIConvolution(nn.Module):
         if origin != self._origin:
             self._kernels, self._origin = {}, origin
         if rate not in self._kernels:
-            with torch.no_grad():
+            with torch.inference_mode(False), torch.no_grad():  # a gradient to waveforms may pass through them later
                 self._kernels[rate] = self.design(rate)
         return self._kernels[rate]
 

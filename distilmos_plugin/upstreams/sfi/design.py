@@ -35,24 +35,33 @@ def tap_numbers(taps: int) -> Tensor:
 
 
 @functools.lru_cache(maxsize=32)
-def least_squares(rate: int, taps: int, points: int, ridge: float) -> Tensor:
+@torch.inference_mode(False)  # what is kept may be trained through later
+def least_squares(rate: int, taps: int, points: int, ridge: float, guard: float = 0.0) -> Tensor:
     """Return the matrix from a response to its taps, float64 ``[taps, 2 points]``.
 
     Args:
         rate: Hz.
         taps: of the FIR filter.
         points: at which the response is sampled (:func:`design_frequencies`); its real parts come before its imaginary ones.
-        ridge: weight of the taps' squares relative to that of the squared error; 0 is the pseudo-inverse.
+        ridge: weight of the taps' squares relative to that of the squared error.
+        guard: share of the band, at its upper end, over which the weight of the error falls to 0: taps are real, so a response
+            that is complex at half the rate cannot be met there. With 0, and no ridge, this is the pseudo-inverse.
     """
     angles = 2 * math.pi / rate * design_frequencies(rate, points)[:, None] * tap_numbers(taps)
     response = torch.cat([angles.cos(), -angles.sin()])  # [2 points, taps]: what the taps do at each frequency
-    normal = response.T @ response + ridge * points * torch.eye(taps, dtype=torch.float64)
-    return torch.linalg.solve(normal, response.T)
+    weights = torch.ones(points, dtype=torch.float64)
+    if guard > 0:
+        weights = 0.5 + 0.5 * torch.cos(
+            math.pi * ((torch.linspace(0, 1, points, dtype=torch.float64) - 1) / guard + 1).clamp(min=0)
+        )
+    weighted = torch.cat([weights, weights])[:, None] * response
+    normal = response.T @ weighted + ridge * points * torch.eye(taps, dtype=torch.float64)
+    return torch.linalg.solve(normal, weighted.T)
 
 
-def design(response: Tensor, rate: int, taps: int, ridge: float) -> Tensor:
+def design(response: Tensor, rate: int, taps: int, ridge: float, guard: float = 0.0) -> Tensor:
     """Return FIR taps ``[channels, taps]`` for a complex response ``[channels, points]`` on :func:`design_frequencies`."""
-    matrix = least_squares(rate, taps, response.shape[-1], ridge).to(response.real)
+    matrix = least_squares(rate, taps, response.shape[-1], ridge, guard).to(response.real)
     return torch.cat([response.real, response.imag], dim=-1) @ matrix.T
 
 
@@ -126,6 +135,7 @@ class Instants:
 
 
 @functools.lru_cache(maxsize=32)
+@torch.inference_mode(False)
 def _interpolation(instants: Instants, taps: int) -> Tensor:
     """Return what interpolates ``taps`` neighbouring values, for every phase: ``[phases, taps + 2 SINC_REACH - 1, taps]``."""
     _, shift = instants.places(instants.phases)
