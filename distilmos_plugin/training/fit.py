@@ -42,6 +42,8 @@ def train(
 ) -> Path:
     """Train, or go on with training that was cut off, and release the mean of the best epochs' models.
 
+    With ``fold_conf: folds`` this is :func:`~.folds.train_folds`, which has no use for ``tokens_dir`` and ``states_dir``.
+
     A finished experiment is left alone. Under ``torchrun`` or Slurm every process calls this; otherwise it starts the others
     itself.
 
@@ -64,6 +66,10 @@ def train(
         ConfigError, DataError, UpstreamError, TokenError: before training starts.
         TrainingError: if the directory belongs to another experiment, or the loss is not finite.
     """
+    if config.fold_conf.folds:
+        from distilmos_plugin.training.folds import train_folds
+
+        return train_folds(config, train_dir, dev_dir, expdir, ngpu=ngpu, nnodes=nnodes, allow_pipes=allow_pipes)
     preparation = Preparation.read(
         config, train_dir, dev_dir, expdir, tokens_dir, allow_pipes=allow_pipes, states_dir=states_dir
     )

@@ -181,6 +181,8 @@ class Preparation:
 def _resolve(config: Config) -> Config:
     """Check the configuration and fill in what follows from it."""
     check_system(config)
+    if config.fold_conf.folds:
+        raise ConfigError("fold_conf: folds: this trainer trains one model; use --trainer lightning, or set it to 0")
     if config.upstream_conf.cache_gb > 0 and config.upstream_conf.trainable:
         raise ConfigError("upstream_conf: cache_gb: the states of an upstream that is trained change; set trainable: false")
     for name in AT_LEAST_ONE:
