@@ -40,7 +40,7 @@ class ESPnetMOS(TrainingModule, AbsESPnetModel):
     """
 
     def __init__(self, model: MOSModel, frozen: list[nn.Module], config: Config) -> None:
-        super().__init__(model, frozen)
+        super().__init__(model, frozen, config.use_amp)
         self.config = config
         self.register_state_dict_post_hook(_leave_out_frozen)
         self.register_load_state_dict_post_hook(_expect_no_frozen)
@@ -54,10 +54,8 @@ class ESPnetMOS(TrainingModule, AbsESPnetModel):
         device = next(self.parameters()).device
         distributed = torch.distributed.is_initialized()
         seed_batch(self.config.seed, sealed.epoch, sealed.number, torch.distributed.get_rank() if distributed else 0)
-        # Not ESPnet's use_amp: that scales gradients as float16 needs it, and is silently off on a CPU.
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.config.use_amp):
-            loss, stats, weight = super().forward(to_device(sealed.batch, device))
-        loss = loss.float().clone()  # ESPnet divides it by accum_grad in place, and it is among the figures too
+        loss, stats, weight = super().forward(to_device(sealed.batch, device))
+        loss = loss.clone()  # ESPnet divides it by accum_grad in place, and it is among the figures too
         if not loss.isfinite():
             parts = ", ".join(f"{name} {float(value):g}" for name, value in stats.items())
             where = f"epoch {sealed.epoch + 1}, batch {sealed.number + 1}"

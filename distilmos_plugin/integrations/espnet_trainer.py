@@ -166,6 +166,7 @@ class Course:
         load_strictly(self.module, state, str(self.folder))
         self.preparation.release(self.model, best, self.history)
         self.preparation.experiment.finish()
+        self.preparation.clear_states()
 
 
 class MOSTrainer(Trainer):

@@ -74,12 +74,12 @@ def train(
         config, train_dir, dev_dir, expdir, tokens_dir, allow_pipes=allow_pipes, states_dir=states_dir
     )
     if not preparation.trained_already():
-        fabric = _launch(ngpu, nnodes, config.use_amp)
+        fabric = _launch(ngpu, nnodes)
         _train(preparation.with_lengths(), fabric, checkpoint_seconds)
     return preparation.experiment.model
 
 
-def _launch(ngpu: int | None, nnodes: int, use_amp: bool) -> Fabric:
+def _launch(ngpu: int | None, nnodes: int) -> Fabric:
     """Start Lightning Fabric with its processes, or take those that ``torchrun`` has started."""
     found = torch.cuda.device_count()
     gpus = found if ngpu is None else ngpu
@@ -97,7 +97,6 @@ def _launch(ngpu: int | None, nnodes: int, use_amp: bool) -> Fabric:
         devices=devices,
         num_nodes=nnodes,
         strategy="ddp" if devices * nnodes > 1 else "auto",
-        precision="bf16-mixed" if use_amp else "32-true",
     )
     launched.launch()
     return launched
@@ -109,7 +108,7 @@ def _train(preparation: Preparation, fabric: Fabric, checkpoint_seconds: float) 
     model, frozen = preparation.model(fabric)
     batches = preparation.batches(model, fabric)
     validation = Validation(preparation.sets["dev"], config, fabric, preparation.allow_pipes)
-    module = fabric.setup_module(TrainingModule(model, frozen))
+    module = fabric.setup_module(TrainingModule(model, frozen, config.use_amp))
     optimiser = make_optimiser(model, config)
     if fabric.is_global_zero:
         experiment.write_config()

@@ -21,11 +21,13 @@ class TrainingModule(nn.Module):
     Args:
         model: the system.
         frozen: parts of it that stay in evaluation mode while the rest trains.
+        use_amp: compute in bfloat16 where that is safe. Here, and not in Fabric's ``precision``, which would round waveforms
+            to 8 bits and labels to 1/64 MOS, nor by ESPnet, whose scaling of gradients is for float16.
     """
 
-    def __init__(self, model: MOSModel, frozen: Sequence[nn.Module] = ()) -> None:
+    def __init__(self, model: MOSModel, frozen: Sequence[nn.Module] = (), use_amp: bool = False) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.use_amp = model, use_amp
         self._frozen = list(frozen)  # a plain list: they are registered in the model already
 
     def train(self, mode: bool = True) -> TrainingModule:
@@ -35,8 +37,10 @@ class TrainingModule(nn.Module):
         return self
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        prediction = self.model(batch.waveforms, listeners=batch.labels.listeners, rates=batch.rates)
-        return self.model.loss(prediction, batch.labels)
+        with torch.autocast(batch.waveforms[0].device.type, torch.bfloat16, enabled=self.use_amp):
+            labels = batch.labels
+            prediction = self.model(batch.waveforms, listeners=labels.listeners, rates=batch.rates, domains=labels.domains)
+            return self.model.loss(prediction, labels)
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
