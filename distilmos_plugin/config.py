@@ -176,9 +176,10 @@ class OptimConfig:
 
 @dataclass(frozen=True)
 class SchedulerConfig:
-    """``warmup_steps`` optimiser steps of linear warm-up before the schedule proper."""
+    """``warmup_steps`` optimiser steps of linear warm-up before the schedule proper; ``gamma``, of ``exponential``, a step."""
 
     warmup_steps: int = 0
+    gamma: float = 0.9999
 
 
 @dataclass(frozen=True)
@@ -267,7 +268,7 @@ class Config:
     patience: int | None = None
     optim: Literal["adam", "adamw", "radam", "sgd"] = "adamw"
     optim_conf: OptimConfig = OptimConfig()
-    scheduler: Literal["constant", "linear", "cosine"] = "constant"
+    scheduler: Literal["constant", "linear", "cosine", "exponential"] = "constant"
     scheduler_conf: SchedulerConfig = SchedulerConfig()
     accum_grad: int = 1
     grad_clip: float = 5.0

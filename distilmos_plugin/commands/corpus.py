@@ -119,3 +119,20 @@ def text(
     from distilmos_plugin.scoring.text import write_text
 
     write_text(scores, output)
+
+
+@app.command("pool")
+def pool(
+    corpora: Annotated[list[str], typer.Argument(help="Folders of data directories to train on, or name=folder.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the pooled data directories.")],
+    test: Annotated[
+        list[str], typer.Option("--test", help="A corpus to test on only, out of domain: folder, or name=folder.")
+    ] = [],  # noqa: B006
+    scale: Annotated[
+        list[str], typer.Option("--scale", help="corpus=low,high: map its labels to the scale of the first corpus.")
+    ] = [],  # noqa: B006
+) -> None:
+    """Pool corpora: train and dev together, each one's tests apart."""
+    from distilmos_plugin.corpora.pooling import pool
+
+    pool(output, corpora, test, scale)

@@ -37,6 +37,7 @@ class Item:
         tokens: int64 ``[frames, layers]``, or None.
         listeners: int64 ``[R]`` listener numbers, ``NO_LISTENER`` where the clip has fewer ratings; None without.
         ratings: float32 ``[R]``, NaN where the clip has fewer ratings; None without.
+        domain: number of its corpus, int64 ``[]``; None without.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Item:
     tokens: Tensor | None = None
     listeners: Tensor | None = None
     ratings: Tensor | None = None
+    domain: Tensor | None = None
 
 
 @dataclass
@@ -63,11 +65,34 @@ def listener_numbers(directory: DataDirectory) -> dict[str, int]:
     return {name: number for number, name in enumerate(directory.listeners, start=MEAN_LISTENER + 1)}
 
 
+def domain_numbers(directory: DataDirectory) -> dict[str, int]:
+    """Return corpus name -> number, from 1 in sorted order, of a pooled data directory; {} of any other."""
+    return {name: number for number, name in enumerate(sorted(set((directory.domains or {}).values())), start=1)}
+
+
+def balanced(directory: DataDirectory, seed: int) -> tuple[str, ...]:
+    """Return the keys of a pooled data directory with repeats, so that every corpus has as many as the largest.
+
+    Every clip of a corpus comes equally often, or once more: which do is drawn, from a private generator.
+    """
+    groups: dict[str, list[str]] = defaultdict(list)
+    for key, domain in (directory.domains or {}).items():
+        groups[domain].append(key)
+    most = max(map(len, groups.values()), default=0)
+    generator = np.random.default_rng(seed)
+    chosen = []
+    for domain in sorted(groups):
+        keys = groups[domain]
+        extra = generator.permutation(len(keys))[: most % len(keys)]
+        chosen += keys * (most // len(keys)) + [keys[i] for i in sorted(extra)]
+    return tuple(chosen)
+
+
 class TrainingClips(Dataset):
     """The clips of a data directory as training items.
 
     Everything random about an item is drawn from a private generator seeded by ``(seed, epoch, key)``, so that it does not
-    depend on the order of reading or the number of loading processes.
+    depend on the order of reading or the number of loading processes. A clip that comes twice is drawn for each time.
 
     Args:
         directory: with the labels of all ``targets``.
@@ -81,6 +106,8 @@ class TrainingClips(Dataset):
         min_seconds: shortest clip that the upstream takes.
         seed: of crops and ratings.
         allow_pipes: run ``command |`` entries of ``wav.scp``.
+        keys: the items, with repeats where a clip is to come more than once an epoch; None takes each clip once.
+        domains: corpus name -> number (:func:`domain_numbers`), for domain conditioning.
 
     Attributes:
         seconds: duration of each item, cropped, in seconds: what batches are made by.
@@ -103,8 +130,12 @@ class TrainingClips(Dataset):
         min_seconds: float = 0.0,
         seed: int = 0,
         allow_pipes: bool = False,
+        keys: Sequence[str] | None = None,
+        domains: Mapping[str, int] | None = None,
     ) -> None:
-        self.directory, self.keys = directory, directory.keys
+        self.directory, self.keys = directory, directory.keys if keys is None else tuple(keys)
+        self._turns = _turns(self.keys)
+        self._domains = domains
         self._rate, self._hop_seconds, self._seed, self._allow_pipes = sample_rate, hop_seconds, seed, allow_pipes
         self._targets, self._tokens, self._single_ratings = tuple(targets), tokens, single_ratings
         self._max_seconds = math.inf if max_seconds is None else max_seconds
@@ -113,10 +144,10 @@ class TrainingClips(Dataset):
         for target in self._targets:
             if target not in directory.targets:
                 raise DataError(f"{directory.path}: no utt2{target}, which training on '{target}' needs")
-        if tokens is not None and (missing := [key for key in self.keys if key not in tokens]):
-            raise DataError(f"{directory.path}: no tokens for {len(missing)} of {len(self.keys)} clips ({some(missing)})")
+        if tokens is not None and (missing := [key for key in directory.keys if key not in tokens]):
+            raise DataError(f"{directory.path}: no tokens for {len(missing)} of {len(directory.keys)} clips ({some(missing)})")
         seconds = directory.seconds(allow_pipes)
-        if short := [key for key in self.keys if seconds[key] < min_seconds]:
+        if short := [key for key in directory.keys if seconds[key] < min_seconds]:
             raise DataError(f"{directory.path}: {len(short)} clips are shorter than {min_seconds:.3f} s: {some(short)}")
         self.seconds = [min(seconds[key], self._max_seconds) for key in self.keys]
 
@@ -129,7 +160,8 @@ class TrainingClips(Dataset):
 
     def __getitem__(self, index: int) -> Item:
         key = self.keys[index]
-        generator = np.random.default_rng([self._seed, int(self._epoch), zlib.crc32(key.encode())])
+        turn = [self._turns[index]] if self._turns[index] else []
+        generator = np.random.default_rng([self._seed, int(self._epoch), zlib.crc32(key.encode()), *turn])
         try:
             sound = audio.read_audio(self.directory.wav[key], self._rate, allow_pipes=self._allow_pipes)
         except audio.AudioProblem as problem:
@@ -140,7 +172,8 @@ class TrainingClips(Dataset):
         samples, tokens = _crop(sound.samples, longest, hop, tokens, generator)
         listeners, ratings = self._draw_ratings(key, generator)
         targets = {target: self.directory.targets[target][key] for target in self._targets}
-        return Item(key, torch.from_numpy(samples), sound.sample_rate, targets, tokens, listeners, ratings)
+        domain = None if self._domains is None else torch.tensor(self._domains[self.directory.domains[key]])
+        return Item(key, torch.from_numpy(samples), sound.sample_rate, targets, tokens, listeners, ratings, domain)
 
     def _tokens_of(self, key: str, num_frames: float) -> Tensor | None:
         if self._tokens is None:
@@ -185,6 +218,16 @@ def _crop(
     return kept, None if tokens is None else tokens[first : len(tokens) - (dropped - first)]
 
 
+def _turns(keys: Sequence[str]) -> list[int]:
+    """Return how often each key has come before."""
+    seen: dict[str, int] = defaultdict(int)
+    turns = []
+    for key in keys:
+        turns.append(seen[key])
+        seen[key] += 1
+    return turns
+
+
 def collate(items: Sequence[Item]) -> Batch:
     """Make a batch of items: waveforms stay unpadded, tokens are padded with ``NO_TOKEN``."""
 
@@ -196,5 +239,5 @@ def collate(items: Sequence[Item]) -> Batch:
     tokens = None
     if items[0].tokens is not None:
         tokens = torch.nn.utils.rnn.pad_sequence([item.tokens for item in items], batch_first=True, padding_value=NO_TOKEN)
-    labels = Labels(targets, tokens, stack("listeners"), stack("ratings"))
+    labels = Labels(targets, tokens, stack("listeners"), stack("ratings"), stack("domain"))
     return Batch([item.key for item in items], [item.waveform for item in items], [item.rate for item in items], labels)

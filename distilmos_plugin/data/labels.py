@@ -17,9 +17,11 @@ class Labels:
         listeners: listener numbers int64 ``[B, R]`` of R single ratings a clip, -1 where there is none; 0 is never used
             here, it is the mean listener. None without listener conditioning.
         ratings: the single ratings ``[B, R]`` of the first target; NaN where there is none.
+        domains: number of each clip's corpus int64 ``[B]``, from 1; None without domain conditioning.
     """
 
     targets: dict[str, Tensor]
     tokens: Tensor | None = None
     listeners: Tensor | None = None
     ratings: Tensor | None = None
+    domains: Tensor | None = None

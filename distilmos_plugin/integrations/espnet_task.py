@@ -46,7 +46,11 @@ def _options(parser: argparse.ArgumentParser, course: Course, gpu: bool) -> argp
     options = parser.parse_args([])
     vars(options).update(
         mos_conf=to_dict(config),
-        heads_conf={"num_listeners": preparation.num_listeners, **preparation.token_heads},
+        heads_conf={
+            "num_listeners": preparation.num_listeners,
+            "num_domains": len(preparation.domains),
+            **preparation.token_heads,
+        },
         upstream_digest=course.upstream_digest(),
         output_dir=str(course.folder),
         resume=True,

@@ -64,7 +64,13 @@ def last_layer_read(config: Config) -> int | None:
 
 
 def build_model(
-    config: Config, upstream: nn.Module, *, token_layers: tuple[int, ...] = (), clusters: int = 0, num_listeners: int = 0
+    config: Config,
+    upstream: nn.Module,
+    *,
+    token_layers: tuple[int, ...] = (),
+    clusters: int = 0,
+    num_listeners: int = 0,
+    num_domains: int = 0,
 ) -> MOSModel:
     """Build the system that ``config`` describes, on an upstream.
 
@@ -76,6 +82,7 @@ def build_model(
         token_layers: layers whose tokens are guessed, in the order of the tokens' last axis; none without a token loss.
         clusters: size of each code book.
         num_listeners: listeners in the training set, numbered from 1, with listener conditioning.
+        num_domains: corpora in the training set, numbered from 1, with domain conditioning.
 
     Raises:
         ConfigError: as :func:`check_system`, a layer that the upstream does not have, or an upstream of one rate where the
@@ -94,7 +101,7 @@ def build_model(
             )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return SYSTEMS[config.system](
+        model = SYSTEMS[config.system](
             upstream,
             config.targets,
             conf,
@@ -103,3 +110,5 @@ def build_model(
             clusters=clusters,
             num_listeners=num_listeners,
         )
+    model.add_domains(num_domains)
+    return model

@@ -35,6 +35,8 @@ class SystemConfig:
         label_ranges: the same by target, for those that are named: ``stoi: {low: 0, high: 1, bounded: true}`` is a sigmoid.
         listeners: learn an embedding for each listener, trained on single ratings, and one for the mean listener, trained on
             the mean labels and used for scoring (UTMOS). Needs ``ratings.tsv`` and ``single_ratings`` of at least 1.
+        domains: learn an embedding for each corpus of a pooled training set, trained on its labels, beside the one for any
+            corpus, which is trained on all labels and used for scoring. Needs ``utt2domain``.
         layers: transformer layers of the upstream that are read, 1 is the first; None reads all.
     """
 
@@ -44,12 +46,14 @@ class SystemConfig:
     bounded: bool = False
     label_ranges: Mapping[str, LabelRange] = field(default_factory=dict)
     listeners: bool = False
+    domains: bool = False
     layers: tuple[int, ...] | None = None
 
     def check(self, config: Config) -> None:
         """Raise a ConfigError for values that contradict each other or the rest of the configuration."""
-        if config.loss_conf.type == "gaussian_nll" and (self.listeners or not self.gaussian):
-            who = "listeners: true has" if self.gaussian else f"{config.system} has"
+        if config.loss_conf.type == "gaussian_nll" and (self.listeners or self.domains or not self.gaussian):
+            keys = [key for key in ("listeners", "domains") if getattr(self, key)]
+            who = f"{' or '.join(keys)}: true has" if self.gaussian else f"{config.system} has"
             raise ConfigError(f"loss_conf: type: gaussian_nll needs a predicted standard deviation, which {who} not")
         if self.label_range is not None and not self.label_range[0] < self.label_range[1]:
             raise ConfigError(f"model_conf: label_range: expected [lowest, highest], found {list(self.label_range)}")
@@ -92,6 +96,20 @@ class Encoded:
     auxiliary: dict[str, Tensor] = field(default_factory=dict)
 
 
+@dataclass
+class _Rows:
+    """Frames of everything that the head scores at once, ``[N, T, dim]`` and ``[N]``.
+
+    ``rated`` ``[B, R]`` says which listeners there are; ``in_domain``, whether the last ``B`` rows are the clips in their
+    corpora.
+    """
+
+    features: Tensor
+    lengths: Tensor
+    rated: Tensor | None
+    in_domain: bool
+
+
 class MOSModel(nn.Module):
     """A system: an encoder (:meth:`encode`) and a head with its pooling (:meth:`score`) under one objective.
 
@@ -117,6 +135,7 @@ class MOSModel(nn.Module):
         self.objective = Objective(loss_conf, self.targets)
         self.gaussian = loss_conf.type == "gaussian_nll"
         self.listener_embedding: nn.Embedding | None = None
+        self.domain_embedding: nn.Embedding | None = None
 
     def scoring_state(self) -> dict[str, Tensor]:
         """Return the state that scoring needs: all but that of :attr:`training_only`."""
@@ -124,9 +143,21 @@ class MOSModel(nn.Module):
         return {name: value for name, value in self.state_dict().items() if not name.startswith(left_out)}
 
     def add_listeners(self, num_listeners: int, dim: int) -> None:
-        """Make the embedding: row 0 is the mean listener, rows 1 to ``num_listeners`` the listeners. All start at 0: alike."""
+        """Make the embedding: row 0 is the mean listener, rows 1 to ``num_listeners`` the listeners. All start at 0: alike.
+
+        Args:
+            num_listeners: how many.
+            dim: of the frames that :meth:`encode` gives.
+        """
+        self.frame_dim = dim
         if self.conf.listeners:
             self.listener_embedding = nn.Embedding.from_pretrained(torch.zeros(num_listeners + 1, dim), freeze=False)
+
+    def add_domains(self, num_domains: int) -> None:
+        """Make the embedding: row 0 stands for any corpus, rows 1 to ``num_domains`` for the corpora. All start at 0."""
+        if self.conf.domains:
+            embedding = torch.zeros(num_domains + 1, self.frame_dim)
+            self.domain_embedding = nn.Embedding.from_pretrained(embedding, freeze=False)
 
     def input_rate(self, native_rate: int) -> int:
         """Return the rate, in Hz, at which the model wants to hear a clip of that native rate: here, always its upstream's."""
@@ -161,31 +192,30 @@ class MOSModel(nn.Module):
         columns = [x if limit is None else _stretch(x, limit) for x, limit in zip(raw.unbind(-1), limits, strict=True)]
         return torch.stack(columns, dim=-1)
 
-    def forward(self, waveforms: Waveforms, listeners: Tensor | None = None, rates: Sequence[int] | None = None) -> Prediction:
-        """Score a batch of ``B`` clips, as the mean listener where the system has listeners.
+    def forward(
+        self,
+        waveforms: Waveforms,
+        listeners: Tensor | None = None,
+        rates: Sequence[int] | None = None,
+        domains: Tensor | None = None,
+    ) -> Prediction:
+        """Score a batch of ``B`` clips, as the mean listener of any corpus.
 
         Args:
             waveforms: one float32 ``[samples]`` a clip, at the rate that :meth:`input_rate` asks for.
             listeners: int64 ``[B, R]``, -1 where there is none: adds ``auxiliary["listener_scores"]`` ``[B, R]``, the first
                 target as each listener would rate it (0 where there is none). The encoder still runs once.
             rates: of each waveform, Hz; None where all are at the rate for clips of the upstream's own rate.
+            domains: int64 ``[B]``, the corpus of each clip: adds ``auxiliary["domain_scores"]`` ``[B, targets]``, the targets
+                as they would be rated there.
         """
         if rates is None:
             rates = [self.input_rate(self.upstream.sample_rate)] * len(waveforms)
         encoded = self.encode(waveforms, rates)
-        features, lengths = encoded.features, encoded.lengths
-        batch = len(lengths)
-        rated = None
-        if self.listener_embedding is not None:
-            clips, listener = torch.arange(batch, device=lengths.device), lengths.new_zeros(batch)
-            if listeners is not None:
-                rated = listeners >= 0
-                clips = torch.cat([clips, rated.nonzero()[:, 0]])
-                listener = torch.cat([listener, listeners[rated]])
-            features = features[clips] + self.listener_embedding(listener)[:, None]
-            lengths = lengths[clips]
-        utterance, frames = self.score(features, lengths)
-        deviation = self.deviation(features[:batch], lengths[:batch])
+        batch = len(encoded.lengths)
+        rows = self._rows(encoded, listeners, domains)
+        utterance, frames = self.score(rows.features, rows.lengths)
+        deviation = self.deviation(rows.features[:batch], rows.lengths[:batch])
         prediction = Prediction(
             utterance={target: utterance[:batch, i] for i, target in enumerate(self.targets)},
             frame_lengths=encoded.lengths,
@@ -193,10 +223,36 @@ class MOSModel(nn.Module):
             scale={} if deviation is None else {target: deviation[:, i] for i, target in enumerate(self.targets)},
             auxiliary=encoded.auxiliary,
         )
-        if rated is not None:
-            scores = utterance.new_zeros(rated.shape).masked_scatter(rated, utterance[batch:, 0])
+        if rows.rated is not None:
+            scores = utterance.new_zeros(rows.rated.shape).masked_scatter(rows.rated, utterance[batch:, 0])
             prediction.auxiliary["listener_scores"] = scores
+        if rows.in_domain:
+            prediction.auxiliary["domain_scores"] = utterance[-batch:]
         return prediction
+
+    def _rows(self, encoded: Encoded, listeners: Tensor | None, domains: Tensor | None) -> _Rows:
+        """Return what the head is to score: each clip as such, then as each listener rates it, then as its corpus does."""
+        features, lengths = encoded.features, encoded.lengths
+        batch, rated, in_domain = len(lengths), None, False
+        clips, listener = torch.arange(batch, device=lengths.device), lengths.new_zeros(batch)
+        domain = listener
+        if self.listener_embedding is not None and listeners is not None:
+            rated = listeners >= 0
+            clips = torch.cat([clips, rated.nonzero()[:, 0]])
+            listener = torch.cat([listener, listeners[rated]])
+            domain = lengths.new_zeros(len(clips))
+        if self.domain_embedding is not None and domains is not None:
+            in_domain = True
+            clips = torch.cat([clips, torch.arange(batch, device=lengths.device)])
+            listener = torch.cat([listener, lengths.new_zeros(batch)])
+            domain = torch.cat([domain, domains])
+        if len(clips) > batch:
+            features, lengths = features[clips], lengths[clips]
+        if self.listener_embedding is not None:
+            features = features + self.listener_embedding(listener)[:, None]
+        if self.domain_embedding is not None:
+            features = features + self.domain_embedding(domain)[:, None]
+        return _Rows(features, lengths, rated, in_domain)
 
     def loss(self, prediction: Prediction, labels: Labels) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Return ``(loss, stats, weight)``: see :class:`~distilmos_plugin.models.losses.Objective`."""

@@ -126,6 +126,8 @@ class Objective:
             ratings = labels.ratings.masked_fill(labels.listeners < 0, torch.nan) / unit
             cost = score_loss(prediction.auxiliary["listener_scores"] / unit, ratings, conf)
             parts["loss_listener"] = (conf.listener_weight, cost)
+        if "domain_scores" in prediction.auxiliary:
+            parts["loss_domain"] = (conf.domain_weight, self._domain_loss(prediction.auxiliary["domain_scores"], labels))
         if "token_logits" in prediction.auxiliary:
             logits = prediction.auxiliary["token_logits"]
             parts["loss_token"] = (conf.token_weight, token_loss(logits, labels.tokens))
@@ -133,6 +135,14 @@ class Objective:
         loss = sum(weight * cost for weight, cost in parts.values())
         stats = {"loss": loss.detach()} | {name: cost.detach() for name, (_, cost) in parts.items()} | stats
         return loss, stats, loss.new_tensor(len(prediction.frame_lengths))
+
+    def _domain_loss(self, scores: Tensor, labels: Labels) -> Tensor:
+        """Return the weighted cost of the scores ``[B, targets]`` that each clip has as one of its own corpus."""
+        costs = []
+        for i, target in enumerate(self.targets):
+            unit = self.conf.unit(target)
+            costs.append(self.conf.weight(target) * score_loss(scores[:, i] / unit, labels.targets[target] / unit, self.conf))
+        return torch.stack(costs).sum()
 
     def _sums(self, parts: dict[str, tuple[float, Tensor]]) -> dict[str, Tensor]:
         """Return the weighted sums over targets with true and with pseudo labels (MTQ-Net's two parts)."""

@@ -44,6 +44,7 @@ class Release:
         upstream_digest: of the upstream that training started from.
         architecture: of the upstream, enough to rebuild it without its checkpoint.
         num_listeners: that the model knows, with listener conditioning.
+        domains: corpora that the model knows, in the order of their numbers, with domain conditioning.
         versions: of Python and the libraries that wrote it.
     """
 
@@ -54,6 +55,7 @@ class Release:
     upstream_digest: str
     architecture: Mapping[str, Any]
     num_listeners: int = 0
+    domains: tuple[str, ...] = ()
     versions: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -70,6 +72,7 @@ def write_release(
     name: str | None = None,
     about: str = "",
     num_listeners: int = 0,
+    domains: tuple[str, ...] = (),
     card: Mapping[str, Any] | None = None,
 ) -> Release:
     """Write a model as a release directory, whole or not at all; an existing one is replaced.
@@ -84,6 +87,7 @@ def write_release(
             directory is called ``model``.
         about: one line for users of the model: trained on what, meant for what, under which licence.
         num_listeners: what :func:`~distilmos_plugin.models.build_model` was given.
+        domains: corpora with domain conditioning; their number is what it was given.
         card: sections of the model card, title -> text or mapping: training data, licence, intended use, measured figures ...
     """
     directory = Path(os.path.abspath(directory))
@@ -100,6 +104,7 @@ def write_release(
             upstream_digest=model.upstream.digest,
             architecture=model.upstream.architecture,
             num_listeners=num_listeners,
+            domains=domains,
             versions={"python": platform.python_version()}
             | {package: importlib.metadata.version(package) for package in VERSIONED},
         )
@@ -156,7 +161,7 @@ def load_release(directory: str | os.PathLike) -> tuple[MOSModel, Config, Releas
             "the file is damaged, or the two are of different models"
         )
     upstream = rebuild_upstream(config.upstream, dict(release.architecture), config.upstream_conf)
-    model = build_model(config, upstream, num_listeners=release.num_listeners)
+    model = build_model(config, upstream, num_listeners=release.num_listeners, num_domains=len(release.domains))
     _load_weights(model, path)
     return model.eval().requires_grad_(False), config, release
 

@@ -13,8 +13,8 @@ from torch import nn
 from distilmos_plugin.audio import probe
 from distilmos_plugin.config import Config, with_first
 from distilmos_plugin.data.batches import LengthBatches
-from distilmos_plugin.data.dataset import TrainingClips, listener_numbers
-from distilmos_plugin.data.directory import DataDirectory
+from distilmos_plugin.data.dataset import TrainingClips, balanced, domain_numbers, listener_numbers
+from distilmos_plugin.data.directory import DOMAINS, DataDirectory
 from distilmos_plugin.errors import ConfigError
 from distilmos_plugin.models import MOSModel, build_model, check_system, last_layer_read
 from distilmos_plugin.progress import say, track
@@ -82,6 +82,7 @@ class Preparation:
         config = _resolve(config)
         sets = {"train": DataDirectory.read(train_dir, allow_pipes), "dev": DataDirectory.read(dev_dir, allow_pipes)}
         criterion = _criterion(config, sets["dev"])
+        _check_domains(config, sets["train"])
         found = {name: data_fingerprint(directory) for name, directory in sets.items()}
         tokens = TokenTargets.read(config, tokens_dir)
         if tokens is not None:
@@ -98,6 +99,11 @@ class Preparation:
     def num_listeners(self) -> int:
         """Listeners in the training set, with listener conditioning."""
         return len(self.sets["train"].listeners) if self.config.single_ratings else 0
+
+    @property
+    def domains(self) -> dict[str, int]:
+        """Corpora of the training set and their numbers, with domain conditioning."""
+        return domain_numbers(self.sets["train"]) if check_system(self.config).domains else {}
 
     @property
     def token_heads(self) -> dict[str, Any]:
@@ -133,7 +139,8 @@ class Preparation:
             StateCache(upstream, folder, layers, int(config.upstream_conf.cache_gb * 1e9))
         if self.tokens is not None:
             self.tokens.check(upstream)
-        model = build_model(config, upstream, num_listeners=self.num_listeners, **self.token_heads)
+        sizes = {"num_listeners": self.num_listeners, "num_domains": len(self.domains)}
+        model = build_model(config, upstream, **sizes, **self.token_heads)
         for line in initialise(model, config.init_param):
             if processes.is_global_zero:
                 say(line)
@@ -160,6 +167,8 @@ class Preparation:
             min_seconds=upstream.min_samples / upstream.sample_rate,
             seed=config.seed,
             allow_pipes=self.allow_pipes,
+            keys=balanced(directory, config.seed) if config.domain_sampling == "balanced" else None,
+            domains=self.domains or None,
         )
 
     def clear_states(self) -> None:
@@ -172,7 +181,8 @@ class Preparation:
         figures = {f"epoch {epoch}": _figures(history[epoch - 1]["valid"]) for epoch in sorted(best)}
         card |= {"Dev set, by averaged epoch": figures}
         folder = self.experiment.model
-        write_release(folder, model, self.config, about=about, card=card, num_listeners=self.num_listeners)
+        known = {"num_listeners": self.num_listeners, "domains": tuple(self.domains)}
+        write_release(folder, model, self.config, about=about, card=card, **known)
         numbers = ", ".join(map(str, sorted(best)))
         what = f"weights of epoch {numbers}" if len(best) == 1 else f"mean of the weights of epochs {numbers}"
         say(f"{folder}: {what}")
@@ -197,6 +207,14 @@ def _resolve(config: Config) -> Config:
     if config.upstream_conf.num_layers is None:
         config = replace(config, upstream_conf=replace(config.upstream_conf, num_layers=last_layer_read(config)))
     return config
+
+
+def _check_domains(config: Config, train: DataDirectory) -> None:
+    """Refuse what only pooled corpora can give."""
+    wanted = {"model_conf: domains: true": check_system(config).domains, "domain_sampling: balanced": config.domain_sampling}
+    for what, value in wanted.items():
+        if train.domains is None and value in (True, "balanced"):
+            raise ConfigError(f"{what}: {train.path} has no {DOMAINS}; `distilmos corpus pool` makes pooled corpora")
 
 
 def _criterion(config: Config, dev: DataDirectory) -> Criterion:

@@ -1,0 +1,124 @@
+"""Several corpora as one: keys, domains, scales, and a test set for each."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from distilmos_plugin.corpora.pooling import pool
+from distilmos_plugin.data.directory import DataDirectory, Rating, write_data_directory
+from distilmos_plugin.errors import DataError
+
+SETS = {"train": 4, "dev": 2, "test": 2}
+
+
+def corpus(folder: Path, scale=(1, 5), target="mos", systems=True, ratings=True, sets=SETS, offset=0, known=True) -> Path:
+    """Write the data directories of a corpus: labels over all of its scale; the same keys in every corpus."""
+    for part, count in sets.items():
+        keys = [f"{part}-{number}" for number in range(count)]
+        labels = {key: scale[0] + (scale[1] - scale[0]) * i / (count - 1) + offset for i, key in enumerate(keys)}
+        wav = {key: f"/audio/{folder.name}/{key}.wav" for key in keys}
+        rows = [Rating(key, "kim", target, labels[key]) for key in keys] if ratings else None
+        lengths = [dict.fromkeys(keys, value) for value in (16000, 8000)]
+        write_data_directory(
+            folder / part, wav, {target: labels}, dict.fromkeys(keys, "A") if systems else None, rows, *lengths
+        )
+    if known:
+        (folder / "corpus.json").write_text(json.dumps({"scales": {target: list(scale)}}))
+    return folder
+
+
+def test_keys_systems_and_listeners_begin_with_the_corpus(tmp_path):
+    pool(tmp_path / "pool", [corpus(tmp_path / "bvcc"), corpus(tmp_path / "somos")])
+    train = DataDirectory.read(tmp_path / "pool" / "train")
+    assert len(train.keys) == 8
+    assert train.wav["somos/train-3"] == "/audio/somos/train-3.wav"
+    assert train.domains == {key: key.partition("/")[0] for key in train.keys}
+    assert set(train.systems.values()) == {"bvcc/A", "somos/A"}  # an A of one corpus is not the A of another
+    assert train.listeners == ("bvcc/kim", "somos/kim")
+    assert train.seconds() == dict.fromkeys(train.keys, 2.0)
+
+
+def test_keys_that_have_their_corpus_already_stay_as_they_are(tmp_path):
+    folder = tmp_path / "bvcc"
+    for part in ("train", "dev", "test"):
+        write_data_directory(folder / part, {"bvcc/utt1": "/a.wav"}, {"mos": {"bvcc/utt1": 3.0}})
+    pool(tmp_path / "pool", [folder, corpus(tmp_path / "somos")])
+    assert "bvcc/utt1" in DataDirectory.read(tmp_path / "pool" / "train").keys
+
+
+def test_each_corpus_is_tested_apart_and_others_out_of_domain(tmp_path):
+    nisqa = corpus(tmp_path / "nisqa", sets={"train": 3, "test_for": 2, "test_p501": 2})
+    pool(tmp_path / "pool", [corpus(tmp_path / "bvcc"), corpus(tmp_path / "somos")], tested_only=[nisqa])
+    found = sorted(path.parent.name for path in (tmp_path / "pool").glob("*/wav.scp"))
+    assert found == ["dev", "test_bvcc", "test_ood_nisqa_for", "test_ood_nisqa_p501", "test_somos", "train"]
+    assert DataDirectory.read(tmp_path / "pool" / "test_bvcc").domains == {"bvcc/test-0": "bvcc", "bvcc/test-1": "bvcc"}
+    assert DataDirectory.read(tmp_path / "pool" / "test_ood_nisqa_for").domains is None
+    assert not any(key.startswith("nisqa") for key in DataDirectory.read(tmp_path / "pool" / "train").keys)
+
+
+def test_labels_of_a_declared_scale_are_mapped_to_the_first_corpus_scale(tmp_path):
+    mushra = corpus(tmp_path / "mushra", scale=(0, 100))
+    pool(tmp_path / "pool", [corpus(tmp_path / "bvcc"), mushra], scales=["mushra=0,100"])
+    train = DataDirectory.read(tmp_path / "pool" / "train")
+    for name in ("bvcc", "mushra"):
+        assert [train.targets["mos"][f"{name}/train-{i}"] for i in range(4)] == pytest.approx([1, 7 / 3, 11 / 3, 5])
+    assert {rating.value for rating in train.ratings if rating.key == "mushra/train-3"} == {5.0}
+    assert DataDirectory.read(tmp_path / "pool" / "test_mushra").targets["mos"]["mushra/test-1"] == 5.0
+
+
+def test_other_scales_are_never_pooled_unasked(tmp_path):
+    mushra = corpus(tmp_path / "mushra", scale=(0, 100))
+    with pytest.raises(DataError, match=r"mushra: 'mos' is rated from 0 to 100, .* 1 to 5; --scale mushra.mos=0,100 maps it"):
+        pool(tmp_path / "pool", [corpus(tmp_path / "bvcc"), mushra])
+    unknown = corpus(tmp_path / "unknown", scale=(0, 10), known=False)
+    with pytest.raises(DataError, match=r"'mos' of 2 clips is outside 1 to 5 \(.*: 0\); say the corpus's scale: --scale"):
+        pool(tmp_path / "pool", [tmp_path / "bvcc", unknown])
+    assert not (tmp_path / "pool").exists()
+
+
+def test_targets_that_only_one_corpus_has_are_missing_in_the_other(tmp_path):
+    pool(tmp_path / "pool", [corpus(tmp_path / "bvcc"), corpus(tmp_path / "loudness", target="loud")])
+    train = DataDirectory.read(tmp_path / "pool" / "train")
+    assert train.targets["loud"]["loudness/train-3"] == 5.0
+    assert train.targets["loud"]["bvcc/train-3"] != train.targets["loud"]["bvcc/train-3"]  # NaN: no label
+
+
+def test_systems_and_ratings_are_kept_only_where_all_have_them(tmp_path, capsys):
+    tencent = corpus(tmp_path / "tencent", systems=False, ratings=False)
+    pool(tmp_path / "pool", [corpus(tmp_path / "bvcc"), tencent])
+    train = DataDirectory.read(tmp_path / "pool" / "train")
+    assert (train.systems, train.ratings) == (None, None)
+    assert "tencent without systems, so the pool has none" in capsys.readouterr().err
+    assert DataDirectory.read(tmp_path / "pool" / "test_bvcc").systems is not None  # apart, it has
+
+
+def test_a_current_pool_is_left_alone_and_a_changed_one_is_made_again(tmp_path, capsys):
+    corpora = [corpus(tmp_path / "bvcc"), corpus(tmp_path / "somos")]
+    pool(tmp_path / "pool", corpora)
+    before = (tmp_path / "pool" / "train" / "wav.scp").stat().st_mtime_ns
+    pool(tmp_path / "pool", corpora)
+    assert (tmp_path / "pool" / "train" / "wav.scp").stat().st_mtime_ns == before
+    assert "complete and current" in capsys.readouterr().err
+    corpus(tmp_path / "somos", sets=SETS | {"train": 5})
+    pool(tmp_path / "pool", corpora)
+    assert len(DataDirectory.read(tmp_path / "pool" / "train").keys) == 9
+
+
+def test_what_cannot_be_pooled_is_named(tmp_path):
+    bvcc, other = corpus(tmp_path / "bvcc"), corpus(tmp_path / "elsewhere" / "bvcc")
+    with pytest.raises(DataError, match="two corpora are called 'bvcc'"):
+        pool(tmp_path / "pool", [bvcc, other])
+    pool(tmp_path / "pool", [bvcc, f"again={other}"])
+    assert "again/train-0" in DataDirectory.read(tmp_path / "pool" / "train").keys
+    with pytest.raises(DataError, match=r"no dev set, which a corpus to train on needs"):
+        pool(tmp_path / "pool2", [bvcc, corpus(tmp_path / "half", sets={"train": 2, "test": 2})])
+    with pytest.raises(DataError, match="no such folder; prepare the corpus first: distilmos corpus prepare somos"):
+        pool(tmp_path / "pool2", [bvcc, tmp_path / "somos"])
+    with pytest.raises(DataError, match="no corpus 'bvvc' in the pool"):
+        pool(tmp_path / "pool2", [bvcc], scales=["bvvc=1,5"])
+    for text in ("bvcc", "bvcc=5,1", "bvcc=a,b", "bvcc=1"):
+        with pytest.raises(DataError, match=f"scale '{text}': expected"):
+            pool(tmp_path / "pool2", [bvcc], scales=[text])
+    with pytest.raises(DataError, match="needs a folder of its own"):
+        pool(bvcc, [bvcc])
