@@ -12,6 +12,7 @@ first=       # corpus to train on first
 first_root=  # where it was downloaded to
 first_conf=  # its configuration; default that of --conf
 first_args=  # further settings of it, as --train_args
+first_corpus_args=  # options of its importer, as --corpus_args
 then=        # corpora after that, parted by blanks
 conf=conf/distilmos.yaml
 upstream=    # upstream of both, as of ../run.sh
@@ -28,7 +29,7 @@ while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || { echo "chain.sh: $1 needs a value" >&2; exit 2; }
     name=${1#--}; name=${name//-/_}
     case $name in
-        first | first_root | first_conf | first_args | then | conf) printf -v "$name" %s "$2" ;;
+        first | first_root | first_conf | first_args | first_corpus_args | then | conf) printf -v "$name" %s "$2" ;;
         upstream) upstream=$2; both+=(--upstream "$2") ;;
         ckpt | ngpu | nnodes | nj | seed | trainer) both+=("--$name" "$2") ;;
         *) rest+=("--$name" "$2") ;;
@@ -41,7 +42,7 @@ done
 run=$(dirname "$0")/../run.sh
 pretrained=exp/${first}_$(basename "$first_conf" .yaml)${upstream:+_$upstream}
 "$run" --corpus "$first" ${first_root:+--data_root "$first_root"} --conf "$first_conf" --expdir "$pretrained" \
-    ${first_args:+--train_args "$first_args"} --stop_stage 4 ${both[@]+"${both[@]}"}
+    ${first_corpus_args:+--corpus_args "$first_corpus_args"} ${first_args:+--train_args "$first_args"} --stop_stage 4 ${both[@]+"${both[@]}"}
 for corpus in $then; do
     "$run" --corpus "$corpus" --conf "$conf" --pretrained "$pretrained" --expdir "exp/${corpus}_after_$(basename "$pretrained")" \
         ${both[@]+"${both[@]}"} ${rest[@]+"${rest[@]}"}
