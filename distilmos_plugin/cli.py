@@ -313,6 +313,9 @@ def results(
     record: Annotated[Path | None, typer.Option(help="Put them into this RESULTS.md of a recipe too.")] = None,
     corpus: Annotated[list[str] | None, typer.Option(help="A corpus of the recipe; may be given several times.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="One file over all of the experiments.")] = None,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Another experiment, for best-score ratio and difference; several times.")
+    ] = None,
 ) -> None:
     """Write RESULTS.md of an experiment, or of a recipe (--record FILE --corpus NAME), or one table over many (-o)."""
     from distilmos_plugin.errors import ConfigError
@@ -329,7 +332,7 @@ def results(
             "results: give one experiment directory, --record with --corpus, or both; or experiments with --output"
         )
     for expdir in experiments:
-        write_results(expdir, command)
+        write_results(expdir, command, against or ())
     if record is not None and corpus:
         record_results(record, corpus, experiments[0] if experiments else None)
 
@@ -340,3 +343,19 @@ def release(expdir: Annotated[Path, typer.Argument(help="Experiment directory.")
     from distilmos_plugin.scoring.publish import publish
 
     publish(expdir)
+
+
+@app.command()
+def ensemble(
+    output: Annotated[Path, typer.Argument(help="Folder to write; it is used as one model.")],
+    model: Annotated[list[str], typer.Option(metavar="NAME", help="Model, as of `distilmos score`; several.")],
+    scores: Annotated[
+        list[Path],
+        typer.Option(help="Score file of each model, of clips it was not trained on: a ridge stack instead of the mean."),
+    ] = [],  # noqa: B006
+    data: Annotated[list[Path], typer.Option(help="Data directory with labels of these clips; one or several.")] = [],  # noqa: B006
+) -> None:
+    """Make one model of several: their mean, or a ridge stack fitted on out-of-fold scores."""
+    from distilmos_plugin.training.stacking import make_ensemble
+
+    make_ensemble(output, model, scores, data)

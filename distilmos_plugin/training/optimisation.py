@@ -126,7 +126,8 @@ def make_optimiser(model: nn.Module, config: Config) -> torch.optim.Optimizer:
 def rate_factor(config: Config, step: int, total_steps: int) -> float:
     """Return what the learning rates are multiplied with at optimiser step ``step``, counted from 0.
 
-    Linear warm-up over ``warmup_steps``, then constant, linear to 0, or half a cosine to 0 at ``total_steps``.
+    Linear warm-up over ``warmup_steps``, then constant, linear to 0, half a cosine to 0 at ``total_steps``, or times ``gamma``
+    with every step.
 
     >>> conf = Config(system="ssl_mos", scheduler="linear")
     >>> [rate_factor(conf, step, 4) for step in range(4)]
@@ -137,6 +138,8 @@ def rate_factor(config: Config, step: int, total_steps: int) -> float:
         return (step + 1) / warmup
     if config.scheduler == "constant":
         return 1.0
+    if config.scheduler == "exponential":
+        return config.scheduler_conf.gamma ** (step - warmup)
     done = min(1.0, (step - warmup) / max(1, total_steps - warmup))
     return 1.0 - done if config.scheduler == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
 

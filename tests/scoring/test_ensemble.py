@@ -1,15 +1,20 @@
 """Several models at once: what each says, the mean and the spread."""
 
+import shutil
 import statistics
 from dataclasses import replace
 
 import pytest
+import soundfile
 import torch
 from typer.testing import CliRunner
 
+import distilmos_plugin as dm
 from distilmos_plugin import cli
-from distilmos_plugin.errors import ConfigError, DataError
-from distilmos_plugin.scoring.ensemble import Ensemble
+from distilmos_plugin.errors import ConfigError, DataError, ModelError
+from distilmos_plugin.scoring.ensemble import Ensemble, Stack
+from distilmos_plugin.scoring.ensemble_release import write_ensemble
+from distilmos_plugin.scoring.models import load
 from distilmos_plugin.scoring.predictor import Predictor
 from distilmos_plugin.scoring.release import write_release
 from distilmos_plugin.scoring.results import read_scores
@@ -122,3 +127,64 @@ def test_the_command_prints_signatures_and_ends(release, other_release, scores):
     arguments = ["score", "--signature", "--device", "cpu", "--model", str(release), "--model", str(other_release)]
     both = CliRunner().invoke(cli.app, arguments)
     assert both.stdout.splitlines() == [part[0].signature for part in scores]
+
+
+@pytest.fixture(scope="module")
+def folder_of_two(release, other_release, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exp") / "pair" / "model"
+    members = [load(release, "cpu"), load(other_release, "cpu")]
+    stacks = {"mos": Stack((0.25, 0.5), 1.0)}
+    write_ensemble(folder, members, [release, other_release], about="Two.", stacks=stacks)
+    return folder
+
+
+class TestReleasedAsOneModel:
+    """An ensemble in a folder of its own."""
+
+    def test_it_scores_as_its_stack_says_and_names_itself(self, folder_of_two, folder, scores, tmp_path):
+        score_paths([folder], model=folder_of_two, output=tmp_path / "a.jsonl", device="cpu")
+        for first, second, one in zip(*scores[:2], read_scores(tmp_path / "a.jsonl"), strict=True):
+            # All are rounded to six decimals in the files.
+            assert one.mos == pytest.approx(1.0 + 0.25 * first.mos + 0.5 * second.mos, abs=2e-6)
+            assert tuple(one.targets) == ("mos", "mos_sd")
+            assert one.signature.split("|")[1] == f"model:pair@{load(folder_of_two).digest}"
+
+    def test_one_clip_by_path_bytes_file_and_array_scores_alike(self, folder_of_two, folder):
+        path = folder / "1.wav"
+        model = dm.load(folder_of_two, device="cpu")
+        samples, rate = soundfile.read(path, dtype="float32")
+        with open(path, "rb") as file:
+            sources = [model.score(path), model.score(path.read_bytes()), model.score(file), model.score(samples, rate)]
+        assert len({score.mos for score in sources}) == 1
+
+    def test_an_ensemble_can_be_a_member(self, folder_of_two, release, tmp_path):
+        nested = tmp_path / "nested"
+        write_ensemble(nested, [load(folder_of_two, "cpu"), load(release, "cpu")], [folder_of_two, release])
+        model = load(nested, "cpu")
+        (score,) = model.score_many([(speech(1.0), 16000)])
+        parts = [load(name, "cpu").score(speech(1.0), 16000).mos for name in (folder_of_two, release)]
+        assert score.mos == pytest.approx(statistics.fmean(parts), abs=1e-6)
+
+    def test_other_weights_have_another_digest(self, folder_of_two, release, other_release, tmp_path):
+        members = [load(release, "cpu"), load(other_release, "cpu")]
+        plain = write_ensemble(tmp_path / "pair" / "model", members, [release, other_release])
+        assert (plain.name, plain.digest != load(folder_of_two, "cpu").digest) == ("pair", True)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            ("intercept: 1.0", "slope: 1.0", "unknown key 'slope'"),
+            ("- 0.25\n", "", "1 weights for 2 members"),
+            ("1_small_distilmos: ", "1_small_distilmos: 00", "the members are not those"),
+            ("ensemble:", "assembly:", "no section 'ensemble'"),
+        ],
+    )
+    def test_a_damaged_description_is_refused_in_words(self, folder_of_two, tmp_path, old, new, message):
+        copy = tmp_path / "model"
+        shutil.copytree(folder_of_two, copy)
+        text = (copy / "config.yaml").read_text()
+        assert old in text
+        lines = [line.replace(old.strip(), new) for line in text.splitlines() if new or old.strip() not in line]
+        (copy / "config.yaml").write_text("\n".join(lines))
+        with pytest.raises(ModelError, match=message):
+            load(copy, "cpu")

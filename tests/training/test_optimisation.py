@@ -61,6 +61,12 @@ def test_schedules_after_two_steps_of_warm_up(scheduler: str, expected: list[flo
     assert [rate_factor(conf, step, 6) for step in range(5)] == pytest.approx(expected, abs=1e-4)
 
 
+def test_an_exponential_schedule_falls_with_every_step():
+    """ExponentialLR of SA-SSL-MOS: 0.9999 a step."""
+    conf = config(scheduler="exponential")
+    assert [rate_factor(conf, step, 10) for step in (0, 1, 5000)] == pytest.approx([1.0, 0.9999, 0.6065], abs=1e-4)
+
+
 def test_frozen_parts_neither_train_nor_drop_out():
     model = Small()
     module = TrainingModule(model, freeze(model, ["upstream"])).train()
