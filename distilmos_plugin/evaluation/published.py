@@ -6,13 +6,17 @@ The figures are in ``published.yaml``, each with the source that it was read fro
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from distilmos_plugin.corpora import CORPORA, corpus_of
+from distilmos_plugin.corpora.pooling import OUT_OF_DOMAIN, TEST
 from distilmos_plugin.evaluation.correlations import METRICS
 from distilmos_plugin.evaluation.tables import figure
 
@@ -54,6 +58,22 @@ def known_sets(corpus: str) -> list[str]:
     """Return the test sets of a corpus that figures are known of."""
     places = (place.split("/") for place in _table()["figures"])
     return [name for known, name in places if known == corpus]
+
+
+def place_of(directory: str | os.PathLike) -> tuple[str, str] | None:
+    """Return corpus and set of a data directory that an importer made, also in a pool; None for any other.
+
+    Sets of a pool are called ``test_<corpus>[_<rest>]`` and ``test_ood_<corpus>[_<rest>]`` (:mod:`~.corpora.pooling`).
+    """
+    name, part = corpus_of(directory), Path(directory).name
+    if name in CORPORA:
+        return name, part
+    if name is None or "+" not in name:
+        return None
+    member = part.removeprefix(f"{TEST}_").removeprefix(f"{OUT_OF_DOMAIN}_")
+    corpora = [corpus for corpus in CORPORA if f"{member}_".startswith(f"{corpus}_")]
+    corpus = max(corpora, key=len, default=None)
+    return (corpus, f"{TEST}{member.removeprefix(corpus)}") if corpus else None
 
 
 def published_tables(ours: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:

@@ -26,13 +26,14 @@ def record_results(output: str | os.PathLike, corpora: Sequence[str], expdir: st
 
     Args:
         output: the file, ``egs/<recipe>/RESULTS.md``; its folder is the title.
-        corpora: names of the recipe's corpora. An experiment that joins others needs its own only.
+        corpora: names of the recipe's corpora, those of a pool joined by ``+``. An experiment that joins others needs its own only.
         expdir: experiment directory with a ``RESULTS.md``; None where nothing was run.
 
     Raises:
         DataError: if a corpus is unknown or the experiment has no results.
     """
     output = Path(output)
+    corpora = [name for corpus in corpora for name in corpus.split("+")]
     cards = [importer(corpus).CARD for corpus in corpora]
     head, sections = _parts(output)
     if not head:

@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import statistics
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,11 +15,11 @@ from typing import Any
 
 import distilmos_plugin
 from distilmos_plugin.config import load_yaml
-from distilmos_plugin.corpora import card_of
 from distilmos_plugin.errors import DataError
+from distilmos_plugin.evaluation.best_score import OUT_OF_DOMAIN, best_score_tables
 from distilmos_plugin.evaluation.correlations import METRICS
 from distilmos_plugin.evaluation.plots import unit
-from distilmos_plugin.evaluation.published import published_tables
+from distilmos_plugin.evaluation.published import place_of, published_tables
 from distilmos_plugin.evaluation.tables import figure
 from distilmos_plugin.evaluation.uncertainty import sentence
 from distilmos_plugin.files import atomic_write
@@ -28,10 +29,9 @@ PACKAGES = ("torch", "s3prl", "lightning", "numpy", "scipy", "soxr", "soundfile"
 RESULTS = "RESULTS.md"
 CONFIG, HISTORY = "config.yaml", "history.jsonl"  # what training leaves in an experiment directory
 PUBLISHED = "## Published figures"
-OUT_OF_DOMAIN = "ood"  # a part of the names of test sets that differ from the training data on purpose
 
 
-def write_results(expdir: str | Path, command: str | None = None) -> Path:
+def write_results(expdir: str | Path, command: str | None = None, against: Sequence[str | Path] = ()) -> Path:
     """Write ``<expdir>/RESULTS.md`` from the ``metrics.json`` of each test set and the experiment's ``config.yaml``.
 
     A file that is newer than all of these is left alone: it says when and where the figures were made.
@@ -39,28 +39,41 @@ def write_results(expdir: str | Path, command: str | None = None) -> Path:
     Args:
         expdir: the experiment directory.
         command: the command line that made the experiment.
+        against: other experiments, for the best-score ratio and difference on the test sets that all share.
 
     Raises:
         DataError: if no test set has been evaluated or a ``metrics.json`` is damaged.
     """
     expdir = Path(expdir)
     output, sources = expdir / RESULTS, sorted(expdir.glob("*/metrics.json"))
-    if sources and _is_newer(output, [*sources, expdir / "config.yaml"]):
+    if sources and not against and _is_newer(output, [*sources, expdir / "config.yaml"]):
         say(f"results: {output} is complete and current, nothing to do")
         return output
-    sets = {path.parent.name: read_metrics(path) for path in sources}
-    if not sets:
-        raise DataError(
-            f"{expdir}: no */metrics.json; evaluate a test set first: distilmos evaluate <set>/scores.jsonl --data <data>"
-        )
-    lines = [f"# {Path(os.path.abspath(expdir)).name}", ""]
+    sets = read_sets(expdir)
+    compared = {_named(directory): read_sets(Path(directory)) for directory in (expdir, *against)}
+    lines = [f"# {_named(expdir)}", ""]
     if command:
         lines += ["```", command, "```", ""]
-    lines += [*_about(expdir), *_truth(sets), "", *_tables(sets), *_reading(sets), *_published(sets), *environment(), ""]
+    lines += [*_about(expdir), *_truth(sets), "", *_tables(sets), *best_score_tables(compared), *_reading(sets)]
+    lines += [*_published(sets), *environment(), ""]
     with atomic_write(output) as file:
         file.write("\n".join(lines))
     say(f"results: {output}")
     return output
+
+
+def _named(expdir: str | Path) -> str:
+    return Path(os.path.abspath(expdir)).name
+
+
+def read_sets(expdir: Path) -> dict[str, dict[str, Any]]:
+    """Return the ``metrics.json`` of each test set of an experiment, or raise a DataError."""
+    sets = {path.parent.name: read_metrics(path) for path in sorted(expdir.glob("*/metrics.json"))}
+    if not sets:
+        raise DataError(
+            f"{expdir}: no */metrics.json; evaluate a test set first: distilmos evaluate <set>/scores.jsonl --data <data>"
+        )
+    return sets
 
 
 def _is_newer(output: Path, sources: Sequence[Path]) -> bool:
@@ -115,6 +128,7 @@ def _tables(sets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             for name, block in rows.items():
                 cells = [figure(block[level][metric], block[level][f"{metric}_ci"]) for metric in METRICS]
                 yield row([_domain(name, sets), str(block[count]), *cells])
+            yield from _domain_means(rows, level, sets)
             yield ""
 
 
@@ -127,6 +141,16 @@ def _domain(name: str, sets: Mapping[str, Any]) -> str:
     if not any(OUT_OF_DOMAIN in other for other in sets):
         return name
     return f"{name} ({'out of' if OUT_OF_DOMAIN in name else 'in'} domain)"
+
+
+def _domain_means(rows: Mapping[str, Mapping[str, Any]], level: str, sets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the plain means over the test sets in and out of domain, where there are several of a kind."""
+    for where, outside in (("in", False), ("out of", True)):
+        names = [name for name in rows if (OUT_OF_DOMAIN in name) == outside]
+        if len(names) > 1 and len(names) < len(rows):
+            values = [[rows[name][level][metric] for name in names] for metric in METRICS]
+            means = [None if None in column else statistics.fmean(column) for column in values]
+            yield row([f"mean of {len(names)} sets {where} domain", "", *map(figure, means)])
 
 
 def _reading(sets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -159,8 +183,8 @@ def _published(sets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yield what others published on the test sets that an importer of this package made."""
     by_corpus: dict[str, dict[str, Mapping[str, Any]]] = {}
     for figures in sets.values():
-        if card := card_of(figures["data"]):
-            by_corpus.setdefault(card.name, {})[Path(figures["data"]).name] = figures
+        if place := place_of(figures["data"]):
+            by_corpus.setdefault(place[0], {})[place[1]] = figures
     lines = list(published_tables(by_corpus))
     if lines:
         yield PUBLISHED

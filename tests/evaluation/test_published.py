@@ -6,7 +6,8 @@ import yaml
 from distilmos_plugin.corpora import importer
 from distilmos_plugin.evaluation import published as module
 from distilmos_plugin.evaluation.correlations import METRICS
-from distilmos_plugin.evaluation.published import known_sets, published, published_tables
+from distilmos_plugin.evaluation.published import known_sets, place_of, published, published_tables
+from distilmos_plugin.files import write_stamp
 
 TABLE = yaml.safe_load((module.resources.files("distilmos_plugin.evaluation") / module.FILE).read_text())
 OURS = {
@@ -59,3 +60,19 @@ def test_of_another_set_or_corpus_nothing_is_known():
     assert published("bvcc", "train") == ()
     assert published("mini", "test") == ()
     assert list(published_tables({"mini": {"test": OURS}})) == []
+
+
+@pytest.mark.parametrize(
+    ("corpus", "folder", "place"),
+    [
+        ("nisqa", "test_for", ("nisqa", "test_for")),
+        ("bvcc+somos", "test_bvcc", ("bvcc", "test")),
+        ("bvcc+somos", "test_ood_nisqa_for", ("nisqa", "test_for")),
+        ("bvcc+somos", "test_ood_vmc2024_track2", ("vmc2024_track2", "test")),
+        ("bvcc+somos", "test_mine", None),
+        ("mine", "test", None),
+    ],
+)
+def test_a_set_is_known_again_in_a_pool(tmp_path, corpus, folder, place):
+    write_stamp(tmp_path, {"corpus": corpus})
+    assert place_of(tmp_path / folder) == place
