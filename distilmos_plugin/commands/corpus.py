@@ -15,7 +15,7 @@ def prepare(
     name: Annotated[str, typer.Argument(help="Corpus: `distilmos corpus list` names them.")],
     output: Annotated[Path, typer.Argument(help="Folder for the data directories.")],
     nj: Annotated[int | None, typer.Option(help="Parallel processes.")] = None,
-    seed: Annotated[int | None, typer.Option(help="For corpora that are simulated.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of simulated corpora, and of splits that are ours.")] = None,
     clean_dir: Annotated[
         Path | None, typer.Option(help="mini: a folder of clean recordings instead of synthetic speech.")
     ] = None,

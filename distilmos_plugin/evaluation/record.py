@@ -26,7 +26,7 @@ def record_results(output: str | os.PathLike, corpora: Sequence[str], expdir: st
 
     Args:
         output: the file, ``egs/<recipe>/RESULTS.md``; its folder is the title.
-        corpora: names of the recipe's corpora, those of a pool joined by ``+``. An experiment that joins others needs its own only.
+        corpora: names of the recipe's corpora, those of a pool joined by ``+``; all of them where the file is new.
         expdir: experiment directory with a ``RESULTS.md``; None where nothing was run.
 
     Raises:

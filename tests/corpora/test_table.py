@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from distilmos_plugin import corpora
+from distilmos_plugin import cli, corpora
 from distilmos_plugin.corpora.export import SHEET, export_table
 from distilmos_plugin.data.directory import DataDirectory, write_data_directory
 from distilmos_plugin.errors import DataError
@@ -193,3 +193,21 @@ def test_an_export_needs_labels_and_a_known_ending(root, tmp_path):
         export_table(data, tmp_path / "x.csv", target="sig")
     with pytest.raises(DataError, match=r"expected the ending \.csv, \.jsonl, found '\.tsv'"):
         export_table(data, tmp_path / "x.tsv")
+
+
+def test_the_commands_read_and_write_tables_and_list_every_corpus(root, tmp_path, capsys, monkeypatch):
+    def command(*arguments: object) -> str:
+        monkeypatch.setattr("sys.argv", ["distilmos", "corpus", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        assert left.value.code in (None, 0)
+        return capsys.readouterr().out
+
+    lines = sheet(root, listeners=True, systems=True)
+    write_lines(root / "in.csv", lines)
+    command("prepare", "table", tmp_path / "data", "--data-root", root, "--option", "table=in.csv")
+    command("export", tmp_path / "data" / "test", "-o", tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text().splitlines() == lines
+    header, *listed = command("list").splitlines()
+    assert header.split() == ["corpus", "clips", "targets", "licence", "what"]
+    assert [line.split()[0] for line in listed] == sorted(corpora.CORPORA)
