@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from distilmos_plugin.commands import corpus, tokens, upstream, versa
+from distilmos_plugin.commands import corpus, submit, tokens, upstream, versa
 from distilmos_plugin.commands.options import Conf, Settings, read_config
 from distilmos_plugin.errors import ConfigError, DistilmosError, suggest
 
@@ -22,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(corpus.app, name="corpus")
+app.add_typer(submit.app, name="submit")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(upstream.app, name="upstream")
 app.add_typer(versa.app, name="versa")
