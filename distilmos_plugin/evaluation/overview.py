@@ -19,6 +19,7 @@ from scipy.stats import t as student
 from distilmos_plugin.config import load_yaml
 from distilmos_plugin.data.directory import DataDirectory
 from distilmos_plugin.errors import DataError
+from distilmos_plugin.evaluation.best_score import best_score_tables
 from distilmos_plugin.evaluation.correlations import metrics
 from distilmos_plugin.evaluation.plots import unit
 from distilmos_plugin.evaluation.results import CONFIG, HISTORY, environment, read_metrics, row
@@ -100,7 +101,9 @@ def write_overview(expdirs: Sequence[str | os.PathLike], output: str | os.PathLi
     everyone = [experiment for group in rows.values() for experiment in group]
     truths = dict.fromkeys(figures["truth"] for experiment in everyone for figures in experiment.sets.values())
     lines += [f"**{truth}**\n" for truth in truths if truth]
-    lines += [*_overall(rows), *_by_target(rows), *_by_rate(rows), *_reading(everyone), *environment(), ""]
+    lines += [*_overall(rows), *_by_target(rows), *_by_rate(rows)]
+    lines += [*best_score_tables({item.directory.name: item.sets for item in everyone}), *_reading(everyone)]
+    lines += [*environment(), ""]
     with atomic_write(output) as file:
         file.write("\n".join(lines))
     say(f"results: {output}")

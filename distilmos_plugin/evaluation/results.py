@@ -50,7 +50,9 @@ def write_results(expdir: str | Path, command: str | None = None, against: Seque
         say(f"results: {output} is complete and current, nothing to do")
         return output
     sets = read_sets(expdir)
-    compared = {_named(directory): read_sets(Path(directory)) for directory in (expdir, *against)}
+    compared = {_named(expdir): sets}
+    for other in against:
+        compared[_named(other) if _named(other) not in compared else str(other)] = read_sets(Path(other))
     lines = [f"# {_named(expdir)}", ""]
     if command:
         lines += ["```", command, "```", ""]
