@@ -15,6 +15,7 @@ from typing import Any
 
 import distilmos_plugin
 from distilmos_plugin.config import load_yaml
+from distilmos_plugin.corpora.importing import ABOUT
 from distilmos_plugin.errors import DataError
 from distilmos_plugin.evaluation.best_score import OUT_OF_DOMAIN, best_score_tables
 from distilmos_plugin.evaluation.correlations import METRICS
@@ -56,7 +57,15 @@ def write_results(expdir: str | Path, command: str | None = None, against: Seque
     lines = [f"# {_named(expdir)}", ""]
     if command:
         lines += ["```", command, "```", ""]
-    lines += [*_about(expdir), *_truth(sets), "", *_tables(sets), *best_score_tables(compared), *_reading(sets)]
+    lines += [
+        *_about(expdir),
+        *_truth(sets),
+        *_decided(sets),
+        "",
+        *_tables(sets),
+        *best_score_tables(compared),
+        *_reading(sets),
+    ]
     lines += [*_published(sets), *environment(), ""]
     with atomic_write(output) as file:
         file.write("\n".join(lines))
@@ -112,6 +121,17 @@ def _truth(sets: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return what stands behind the labels, for corpora that this package made."""
     sentences = dict.fromkeys(figures["truth"] for figures in sets.values() if figures["truth"])
     return [f"\n**{sentence}**" for sentence in sentences]
+
+
+def _decided(sets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what an importer decided on the corpus: which of its labels, clips that were left out, splits."""
+    for folder in dict.fromkeys(Path(figures["data"]).parent for figures in sets.values()):
+        try:
+            about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+            notes = [f"- {about['corpus']}: {note}." for note in about["notes"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # not made by an importer
+        yield from ["", *notes] if notes else ()
 
 
 def _tables(sets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -94,3 +94,14 @@ def test_results_that_are_newer_than_the_figures_are_left_alone(experiment, caps
     assert "complete and current" in capsys.readouterr().err
     (experiment / "config.yaml").touch()
     assert "--stage 6" in write_results(experiment, "./run.sh --stage 6").read_text()
+
+
+def test_what_an_importer_decided_is_told(experiment):
+    data = experiment.parent / "data"
+    (data / "corpus.json").write_text('{"corpus": "mini", "notes": ["labels of the variant \'clean\'"]}')
+    (experiment / "config.yaml").touch()
+    try:
+        assert "- mini: labels of the variant 'clean'." in write_results(experiment).read_text()
+    finally:
+        (data / "corpus.json").unlink()
+        (experiment / "config.yaml").touch()
