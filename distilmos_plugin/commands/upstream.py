@@ -61,3 +61,15 @@ def distil(
     from distilmos_plugin.upstreams.sfi.stages import distil_stage
 
     distil_stage(read_config(conf, settings), data, output)
+
+
+@app.command("plot")
+def plot(
+    folder: Annotated[Path, typer.Argument(help="Folder of an SFI upstream.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the pictures.")],
+) -> None:
+    """Draw the responses that an SFI upstream has learned, and the filters designed from them at each rate."""
+    from distilmos_plugin.upstreams.sfi.figures import draw
+
+    for path in draw(folder, output):
+        print(path)

@@ -132,10 +132,10 @@ def fit_errors(convolution: SFIConvolution, taps: Tensor, rate: int) -> Mapping[
     missing = designed.shape[-1] - taps.shape[-1]
     before = (designed.shape[-1] - 1) // 2 - (taps.shape[-1] - 1) // 2
     same = torch.nn.functional.pad(taps, (before, missing - before))
-    errors = {str(rate): float((designed - same).norm() / same.norm())}
+    errors = {rate: float((designed - same).norm() / same.norm())}
     frequencies = design_frequencies(rate, convolution.conf.points)
     wanted = response_of(taps.double(), frequencies, rate)
     for other in (22050, 24000, 44100, 48000):
         found = response_of(convolution.design(other).double(), frequencies, other)
-        errors[str(other)] = float((found - wanted).norm() / wanted.norm())
+        errors[other] = float((found - wanted).norm() / wanted.norm())
     return {name: round(value, 6) for name, value in errors.items()}

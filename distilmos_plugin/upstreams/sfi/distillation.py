@@ -72,10 +72,10 @@ def distil(
     student.to(device)
     lesson = _Lesson(student, teacher, directory, conf, allow_pipes)
     measured = [lesson.clip(key) for key in lesson.keys[:: max(1, len(lesson.keys) // MEASURED_CLIPS)][:MEASURED_CLIPS]]
-    before = state_errors(student, teacher, measured, conf.rates)
+    before = state_errors(student, teacher, measured, conf.rates, conf.teacher_band)
     origin = fingerprint([to_dict(conf), student.digest, directory.wav])
     _train(lesson, Path(output) / CHECKPOINT, origin, checkpoint_seconds)
-    after = state_errors(student, teacher, measured, conf.rates)
+    after = state_errors(student, teacher, measured, conf.rates, conf.teacher_band)
     for rate in before:
         say(f"hidden states at {rate} Hz: off the teacher's by {before[rate]:.2%} before, {after[rate]:.2%} after")
     report = {**description.report, "states_error": {"before": before, "after": after}}
@@ -156,7 +156,11 @@ def squared_error(student: HiddenStates, teacher: HiddenStates) -> Tensor:
 
 @torch.no_grad()
 def state_errors(
-    student: Upstream, teacher: Upstream, clips: Sequence[tuple[np.ndarray, int]], rates: Sequence[int]
+    student: Upstream,
+    teacher: Upstream,
+    clips: Sequence[tuple[np.ndarray, int]],
+    rates: Sequence[int],
+    teacher_band: str = "full",
 ) -> dict[int, float]:
     """Return the relative error of the hidden states at each rate: mean squared error over their variance, square root.
 
@@ -164,12 +168,13 @@ def state_errors(
         student, teacher: an SFI upstream, and the one that it follows.
         clips: ``(samples, Hz)``.
         rates: Hz.
+        teacher_band: as in :class:`~distilmos_plugin.config.DistilConfig`.
     """
     training = student.training
     student.eval()
     errors = {}
     for rate in rates:
-        ours, theirs = hear(student, teacher, clips, rate)
+        ours, theirs = hear(student, teacher, clips, rate, teacher_band)
         centred = HiddenStates(tuple(state.mean((0, 1)).expand_as(state) for state in theirs.states), theirs.lengths)
         errors[int(rate)] = round(math.sqrt(float(squared_error(ours, theirs) / squared_error(centred, theirs))), 5)
     student.train(training)
