@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -78,12 +78,14 @@ class SASSLMOSConfig(SSLLayerMOSConfig):
     Attributes:
         spectrogram_channels: of the convolutions over the spectrogram; pooling follows the second one.
         spectrogram_hop: samples at 48 kHz from one frame of the spectrogram to the next.
-        bands: the maximum over time and frequency is taken in so many equal bands of frequency; 1 is the published global one.
+        bands: what is left is summed up over time in so many equal bands of frequency; 1 is the published global maximum.
+        spectrogram_pooling: how: by the ``max`` (published), or by mean and maximum.
     """
 
     spectrogram_channels: tuple[int, ...] = (32, 32, 64, 64)
     spectrogram_hop: int = 160
     bands: int = 1
+    spectrogram_pooling: Literal["max", "mean_max"] = "max"
 
     def check(self, config: Config) -> None:
         super().check(config)
@@ -160,7 +162,10 @@ class SASSLMOS(SSLLayerMOS):
     conf_class = SASSLMOSConfig
 
     def _more_branches(self) -> int:
-        self.spm = SpectrogramBranch(self.conf.spectrogram_channels, self.conf.dropout, self.conf.bands)
+        conf = self.conf
+        self.spm = SpectrogramBranch(
+            conf.spectrogram_channels, conf.dropout, conf.bands, with_mean=conf.spectrogram_pooling == "mean_max"
+        )
         return self.spm.dim
 
     def input_rate(self, native_rate: int) -> int:
@@ -248,20 +253,22 @@ class LayerBranch(nn.Module):
 
 
 class SpectrogramBranch(nn.Module):
-    """Convolutions over the log spectrogram, and its maximum over time and frequency (the code's SPM).
+    """Convolutions over the log spectrogram, and the maximum over time and frequency (the code's SPM).
 
     Args:
         channels: of each convolution.
         dropout: behind all but the last.
         bands: of frequency, with a maximum each.
+        with_mean: also take the mean over the time and frequencies of each band.
 
     Attributes:
         dim: of the output.
     """
 
-    def __init__(self, channels: Sequence[int], dropout: float, bands: int) -> None:
+    def __init__(self, channels: Sequence[int], dropout: float, bands: int, with_mean: bool = False) -> None:
         super().__init__()
-        self.dropout, self.bands, self.dim = nn.Dropout(dropout), bands, bands * channels[-1]
+        self.dropout, self.bands, self.with_mean = nn.Dropout(dropout), bands, with_mean
+        self.dim = bands * channels[-1] * (1 + with_mean)
         widths = (1, *channels)
         self.convs = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in itertools.pairwise(widths))
         self.norms = nn.ModuleList(MaskedBatchNorm(width) for width in channels)
@@ -278,7 +285,11 @@ class SpectrogramBranch(nn.Module):
                 maps = maps.masked_fill(~frame_mask(lengths, maps.shape[2])[:, None, :, None], 0.0)
             if number + 1 < len(self.convs):
                 maps = self.dropout(maps)
-        return functional.adaptive_max_pool2d(maps, (1, self.bands)).flatten(1)
+        pooled = functional.adaptive_max_pool2d(maps, (1, self.bands)).flatten(1)
+        if not self.with_mean:
+            return pooled
+        over_time = maps.float().sum(dim=2) / lengths[:, None, None]
+        return torch.cat([pooled, functional.adaptive_avg_pool1d(over_time, self.bands).flatten(1)], dim=1)
 
 
 def _perceptron(dim: int, hidden_dims: Sequence[int], outputs: int) -> nn.Sequential:

@@ -11,6 +11,7 @@ from distilmos_plugin.config import Config, load_config, override
 from distilmos_plugin.scoring.models import load
 from distilmos_plugin.tokens.stages import extract_stage, learn_stage
 from distilmos_plugin.training.fit import train
+from distilmos_plugin.upstreams.sfi.stages import DISTILLED, convert_stage, distil_stage
 
 CONF = Path(__file__).parents[2] / "conf"
 SHIPPED = sorted(path.name for path in CONF.glob("*.yaml"))
@@ -34,10 +35,25 @@ def test_the_systems_of_the_recipe_are_shipped():
 def test_a_shipped_configuration_trains(name: str, corpus: Path, checkpoint: str, tokens: Path, tmp_path: Path):
     several_steps = ["max_epoch=2", "batch_size=4", "scheduler_conf.warmup_steps=0"]
     conf = override(load_config(CONF / name), ["upstream=wavlm_local", f"upstream_conf.ckpt={checkpoint}", *several_steps])
+    if conf.model_conf.get("layers"):
+        conf = override(conf, ["model_conf.layers=[1, 2]"])  # the small upstream has no more
+    if "spectrogram_channels" in conf.model_conf:
+        conf = override(conf, ["model_conf.spectrogram_channels=[4, 4, 4, 4]"])  # of the published size it takes half a minute
+    conf = with_sfi_upstream(conf, corpus, tmp_path / "sfi")
     model = train(conf, corpus / "train", corpus / "dev", tmp_path / "exp", tokens, ngpu=0)
     history = [json.loads(line) for line in (tmp_path / "exp" / "history.jsonl").read_text().splitlines()]
     assert history[1]["train"]["loss"] < history[0]["train"]["loss"]
     assert load(model).score(next(iter((corpus / "dev").glob("*.wav")))).mos is not None
+
+
+def with_sfi_upstream(conf: Config, corpus: Path, folder: Path) -> Config:
+    """Return the configuration after stage 2 of the recipe, where it asks for an SFI upstream."""
+    if conf.sfi_conf is None:
+        return conf
+    few_steps = override(conf, ["sfi_conf.fit_steps=2", "distil_conf={steps: 2, batch_size: 2}"])
+    convert_stage(few_steps, folder)
+    distil_stage(few_steps, corpus / "train", folder)
+    return override(conf, [f"upstream={folder / DISTILLED}", "upstream_conf.ckpt=null"])
 
 
 def test_the_authors_sizes_are_the_default_ones():
