@@ -72,3 +72,19 @@ def test_a_chain_without_its_corpora_is_refused(options, message):
     done = subprocess.run([str(ROOT / "egs" / "chain.sh"), *options], capture_output=True, text=True)
     assert done.returncode == 2
     assert message in done.stderr
+
+
+def test_a_corpus_without_a_training_set_asks_for_a_model(tmp_path):
+    (tmp_path / "data" / "test").mkdir(parents=True)
+    command = [str(ROOT / "run.sh"), "--stage", "2", "--datadir", str(tmp_path / "data"), "--expdir", str(tmp_path / "exp")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "has no training set; give --pretrained" in done.stderr
+    assert not (tmp_path / "exp").exists()
+
+
+def test_voicemos_2024_asks_for_the_track():
+    for options in ([], ["--track", "4"]):
+        done = subprocess.run([str(ROOT / "egs" / "vmc2024" / "run.sh"), *options], capture_output=True, text=True)
+        assert done.returncode == 2
+        assert "--track" in done.stderr
