@@ -14,12 +14,15 @@ set -euo pipefail
 # Options: --name value (or --name-with-dashes value)
 stage=0                       # first stage
 stop_stage=8                  # last stage
-corpus=mini                   # `distilmos corpus list` names them
+corpus=mini                   # `distilmos corpus list` names them; bvcc+somos pools several, name=folder is one that is there already
+test_corpora=                 # further ones to test on only, out of domain, "nisqa+chime7_udase"
+scales=                       # of pooled corpora whose labels are to be mapped to the first one's scale, "name=low,high ..."
 conf=conf/distilmos_tiny.yaml # the system and its training
 upstream=                     # s3prl upstream instead of the conf's
 ckpt=                         # its checkpoint, for upstreams that need one
-data_root=                    # where the corpus was downloaded to (mini needs none)
-corpus_args=                  # options of the corpus's importer, "variant=full seed=1"; its module and docs/corpora.md list them
+data_root=                    # where the corpus was downloaded to (mini needs none); of pooled ones "bvcc=folder somos=folder"
+corpus_args=                  # options of the corpus's importer, "variant=full seed=1"; its module and docs/corpora.md list them;
+                              # of pooled ones "somos.variant=full"
 datadir=                      # data directories; default data/<corpus>
 expdir=                       # experiment directory; default exp/<corpus>_<conf>[_<upstream>][_<tag>]
 tag=                          # distinguishes experiments
@@ -34,6 +37,7 @@ tokendir=                     # code books and tokens; default <expdir>/tokens; 
 pretrained=                   # experiment to start from, exp/<name>: its weights, listeners and token heads apart, and its SFI upstream;
                               # a corpus that has no training set is scored with its model (or any model that has a name)
 train_args=                   # further settings of the conf, "key=value section.key=value"
+against=                      # other experiments, for the best-score ratio and difference in RESULTS.md
 record=                       # put the results into this file too: egs/<corpus>/RESULTS.md
 
 usage() { sed -n '2,/^usage/{/^usage/q;s/^# \{0,1\}//;/^set /d;p;}' "$0"; }
@@ -44,7 +48,7 @@ while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
         --*) name=${1#--}; name=${name//-/_}
-             case " stage stop_stage corpus conf upstream ckpt data_root corpus_args datadir expdir tag test_sets trainer ngpu nnodes nj seed sfidir tokendir pretrained train_args record " in
+             case " stage stop_stage corpus test_corpora scales against conf upstream ckpt data_root corpus_args datadir expdir tag test_sets trainer ngpu nnodes nj seed sfidir tokendir pretrained train_args record " in
                  *" $name "*) ;;
                  *) echo "run.sh: unknown option $1 (./run.sh --help lists them)" >&2; exit 2 ;;
              esac
@@ -64,16 +68,26 @@ cd "$(dirname "$0")"
 [ -f "$conf" ] || { echo "run.sh: no such configuration: $conf (there are: $(echo conf/*.yaml))" >&2; exit 2; }
 
 name=$(basename "$conf" .yaml)
-: "${datadir:=data/$corpus}"
-: "${expdir:=exp/${corpus}_$name${upstream:+_$upstream}${tag:+_$tag}}"
+pooled=  # several corpora, or one that is tested on others
+case $corpus in *+* | *=*) pooled=yes ;; *) [ -z "$test_corpora" ] || pooled=yes ;; esac
+corpora=  # the names, without the folders of those that are there already
+for member in ${corpus//+/ }; do corpora+="+${member%%=*}"; done
+corpora=${corpora#+}
+case $corpora in *+*) ;; *) corpora+=${pooled:+_pooled} ;; esac  # apart from the corpus itself
+value_of() {  # value_of <name> <items>: the value of name=value among items
+    local item
+    for item in $2; do [ "${item%%=*}" != "$1" ] || echo "${item#*=}"; done
+}
+: "${datadir:=data/$corpora}"
+: "${expdir:=exp/${corpora}_$name${upstream:+_$upstream}${tag:+_$tag}}"
 : "${sfidir:=$([ -n "$pretrained" ] && [ -d "$pretrained/sfi" ] && echo "$pretrained" || echo "$expdir")/sfi}"
 : "${tokendir:=$expdir/tokens}"
 settings=()
 [ -n "$upstream" ] && settings+=(--set "upstream=$upstream")
 [ -n "$ckpt" ] && settings+=(--set "upstream_conf.ckpt=$ckpt")
-[ -n "$pretrained" ] && settings+=(--set "init_param=[\"$pretrained/model:::listener_embedding,predictors\"]")
+[ -n "$pretrained" ] && settings+=(--set "init_param=[\"$pretrained/model:::listener_embedding,domain_embedding,predictors\"]")
 first=$(sed -n 's/^train_first: *\([^ #]*\).*/\1/p' "$conf")  # the conf of a teacher, or of the first step of two
-first_dir=exp/${corpus}_$(basename "$first" .yaml)${upstream:+_$upstream}
+first_dir=exp/${corpora}_$(basename "$first" .yaml)${upstream:+_$upstream}
 [ -n "$first" ] && settings+=(--set "first_model=$first_dir/model")
 labelled=$datadir  # data directories with the labels; the conf may want some that models give
 grep -q '^pseudo_conf:' "$conf" && labelled=${datadir}_pseudo${upstream:+_$upstream}
@@ -100,9 +114,29 @@ if begin 0 "environment"; then
 fi
 
 if begin 1 "data of $corpus"; then
-    choices=()
-    for item in $corpus_args; do choices+=(--option "$item"); done
-    run distilmos corpus prepare "$corpus" "$datadir" --nj "$nj" ${data_root:+--data-root "$data_root"} ${choices[@]+"${choices[@]}"}
+    prepare() {  # prepare <corpus> <folder> <data root> <options>
+        local item choices=()
+        for item in $4; do choices+=(--option "$item"); done
+        run distilmos corpus prepare "$1" "$2" --nj "$nj" ${3:+--data-root "$3"} ${choices[@]+"${choices[@]}"}
+    }
+    if [ -z "$pooled" ]; then
+        prepare "$corpus" "$datadir" "$data_root" "$corpus_args"
+    else
+        pool=() test=
+        for member in ${corpus//+/ } --test ${test_corpora//+/ }; do
+            case $member in
+                --test) test=--test; continue ;;
+                *=*) ;;
+                *) choices=  # those of this corpus
+                   for item in $corpus_args; do [ "${item%%.*}" != "$member" ] || choices+=" ${item#*.}"; done
+                   prepare "$member" "data/$member" "$(value_of "$member" "$data_root")" "$choices"
+                   member=$member=data/$member ;;
+            esac
+            pool+=($test "$member")
+        done
+        for item in $scales; do pool+=(--scale "$item"); done
+        run distilmos corpus pool "${pool[@]}" -o "$datadir"
+    fi
     finish 1 "$datadir"
 fi
 
@@ -168,7 +202,9 @@ if begin 6 "evaluation"; then
     for set in $test_sets; do
         run distilmos evaluate "$expdir/$set/scores.jsonl" --data "$labelled/$set" ${again:+--force}
     done
-    run distilmos results "$expdir" --command "$invocation" ${record:+--record "$record" --corpus "$corpus"}
+    others=()
+    for other in $against; do others+=(--against "$other"); done
+    run distilmos results "$expdir" --command "$invocation" ${record:+--record "$record" --corpus "$corpus"} ${others[@]+"${others[@]}"}
     finish 6 "$expdir/RESULTS.md $(for set in $test_sets; do printf '%s ' "$expdir/$set/report.html"; done)"
 fi
 

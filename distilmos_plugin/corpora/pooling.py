@@ -14,17 +14,20 @@ import json
 import math
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from distilmos_plugin.corpora import corpus_of
 from distilmos_plugin.data.directory import DataDirectory, Rating, write_data_directory
 from distilmos_plugin.errors import DataError, some
-from distilmos_plugin.files import STAMP, fingerprint, stamp_is_current, write_stamp
+from distilmos_plugin.files import STAMP, fingerprint, stamp_is_current, write_json, write_stamp
 from distilmos_plugin.progress import say
 
 TRAIN, DEV, TEST, OUT_OF_DOMAIN = "train", "dev", "test", "ood"
 ABOUT = "corpus.json"  # what an importer leaves beside the sets of a corpus
+MARK = "pool.json"  # says that a folder is a pool, also of one that was cut off
 VERSION = 1  # goes up when a change makes other data directories from the same corpora
 
 Scale = tuple[float, float]
@@ -89,7 +92,9 @@ def pool(
         say(f"pool: {output} is complete and current, nothing to do")
         return
     maps = _scale_maps(members, sets)
+    _remove_old_tests(output)
     (output / STAMP).unlink(missing_ok=True)
+    write_json(output / MARK, {member.name: "test" if member.tested_only else "train" for member in members})
     trained = [member for member in members if not member.tested_only]
     for part in (TRAIN, DEV):
         parts = {m.name: _mapped(m, sets[m.name][part], maps) for m in trained if part in sets[m.name]}
@@ -97,10 +102,27 @@ def pool(
     for member in members:
         for part, directory in sets[member.name].items():
             if part not in (TRAIN, DEV) or member.tested_only:
-                _write(output / _test_name(member, part), _mapped(member, directory, maps), member)
+                path = output / _test_name(member, part)
+                _write(path, _mapped(member, directory, maps), member)
+                if corpus := corpus_of(directory.path):  # what stands behind the labels is to be said of these too
+                    write_stamp(path, {"corpus": corpus, "pool": VERSION})
     write_stamp(output, inputs)
     tests = ", ".join(sorted(path.name for path in output.glob(f"{TEST}*") if path.is_dir()))
     say(f"pool: {output}: train and dev of {', '.join(member.name for member in trained)}; tests: {tests or 'none'}")
+
+
+def _remove_old_tests(output: Path) -> None:
+    """Remove the test sets of an earlier pool here, and refuse a folder that holds anything else."""
+    if not output.is_dir() or not any(output.iterdir()):
+        return
+    try:
+        inputs = json.loads((output / STAMP).read_text(encoding="utf-8"))["inputs"]
+    except (OSError, ValueError, KeyError, TypeError):
+        inputs = {}
+    if "pool" not in inputs and any(output.glob("*/wav.scp")) and not (output / MARK).is_file():
+        raise DataError(f"{output} holds other data directories; a pool needs a folder of its own")
+    for scp in output.glob(f"{TEST}*/wav.scp"):
+        shutil.rmtree(scp.parent)
 
 
 def _members(

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from distilmos_plugin.corpora import card_of
 from distilmos_plugin.corpora.pooling import pool
 from distilmos_plugin.data.directory import DataDirectory, Rating, write_data_directory
 from distilmos_plugin.errors import DataError
+from distilmos_plugin.files import write_stamp
 
 SETS = {"train": 4, "dev": 2, "test": 2}
 
@@ -57,6 +59,14 @@ def test_each_corpus_is_tested_apart_and_others_out_of_domain(tmp_path):
     assert not any(key.startswith("nisqa") for key in DataDirectory.read(tmp_path / "pool" / "train").keys)
 
 
+def test_tests_know_the_corpus_that_they_are_of(tmp_path):
+    mini = corpus(tmp_path / "small")
+    write_stamp(mini, {"corpus": "mini"})
+    pool(tmp_path / "pool", [mini, corpus(tmp_path / "bvcc")])
+    assert card_of(tmp_path / "pool" / "test_small").name == "mini"
+    assert card_of(tmp_path / "pool" / "test_bvcc") is None  # nothing says that an importer made it
+
+
 def test_labels_of_a_declared_scale_are_mapped_to_the_first_corpus_scale(tmp_path):
     mushra = corpus(tmp_path / "mushra", scale=(0, 100))
     pool(tmp_path / "pool", [corpus(tmp_path / "bvcc"), mushra], scales=["mushra=0,100"])
@@ -103,6 +113,23 @@ def test_a_current_pool_is_left_alone_and_a_changed_one_is_made_again(tmp_path, 
     corpus(tmp_path / "somos", sets=SETS | {"train": 5})
     pool(tmp_path / "pool", corpora)
     assert len(DataDirectory.read(tmp_path / "pool" / "train").keys) == 9
+
+
+def test_tests_of_an_earlier_pool_do_not_stay(tmp_path):
+    bvcc, somos = corpus(tmp_path / "bvcc"), corpus(tmp_path / "somos")
+    pool(tmp_path / "pool", [bvcc], tested_only=[somos])
+    pool(tmp_path / "pool", [bvcc, somos])
+    assert {path.name for path in (tmp_path / "pool").glob("test*")} == {"test_bvcc", "test_somos"}
+    (tmp_path / "pool" / ".complete.json").unlink()  # as a pool that was cut off
+    pool(tmp_path / "pool", [bvcc])
+    assert {path.name for path in (tmp_path / "pool").glob("test*")} == {"test_bvcc"}
+
+
+def test_other_data_directories_are_never_overwritten(tmp_path):
+    bvcc, somos = corpus(tmp_path / "bvcc"), corpus(tmp_path / "somos")
+    with pytest.raises(DataError, match="somos holds other data directories; a pool needs a folder of its own"):
+        pool(somos, [bvcc])
+    assert "somos" not in DataDirectory.read(somos / "train").keys[0]
 
 
 def test_what_cannot_be_pooled_is_named(tmp_path):
