@@ -182,13 +182,16 @@ class MOSModel(nn.Module):
         """
         return None
 
+    def label_limits(self) -> list[LabelRange | None]:
+        """Return the range of each target; None where the network's output is the score."""
+        common = None if self.conf.label_range is None else LabelRange(*self.conf.label_range, self.conf.bounded)
+        return [self.conf.label_ranges.get(target, common) for target in self.targets]
+
     def to_label_range(self, raw: Tensor) -> Tensor:
         """Map the network's outputs ``[..., targets]`` to the labels' units, in float32."""
-        raw, conf = raw.float(), self.conf
-        common = None if conf.label_range is None else LabelRange(*conf.label_range, conf.bounded)
-        if not conf.label_ranges:
-            return raw if common is None else _stretch(raw, common)
-        limits = [conf.label_ranges.get(target, common) for target in self.targets]
+        raw, limits = raw.float(), self.label_limits()
+        if not self.conf.label_ranges:
+            return raw if limits[0] is None else _stretch(raw, limits[0])
         columns = [x if limit is None else _stretch(x, limit) for x, limit in zip(raw.unbind(-1), limits, strict=True)]
         return torch.stack(columns, dim=-1)
 

@@ -144,8 +144,8 @@ class SSLLayerMOS(MOSModel):
     def deviation(self, features: Tensor, lengths: Tensor) -> Tensor | None:
         if self.var_head is None:
             return None
-        half_range = 1.0 if self.conf.label_range is None else (self.conf.label_range[1] - self.conf.label_range[0]) / 2
-        variance = half_range**2 * functional.softplus(self.var_head(features[:, 0]).float())
+        scale = [1.0 if limit is None else (limit.high - limit.low) / 2 for limit in self.label_limits()]
+        variance = functional.softplus(self.var_head(features[:, 0]).float()) * features.new_tensor(scale).float().square()
         return variance.clamp(min=LEAST_VARIANCE).sqrt()
 
     def _fixed(self, waveforms: Waveforms, rate: int) -> Waveforms:
