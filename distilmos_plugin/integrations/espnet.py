@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,11 +67,12 @@ def _gpus(ngpu: int | None, nnodes: int) -> int:
     gpus = found if ngpu is None else ngpu
     if gpus > found:
         raise TrainingError(f"{gpus} GPUs are wanted (--ngpu), found {found}; --ngpu 0 trains on the CPU")
-    if (gpus > 1 or nnodes > 1) and not torch.distributed.is_torchelastic_launched():
+    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
+    if (gpus > 1 or nnodes > 1 or tasks > 1) and not torch.distributed.is_torchelastic_launched():
         nodes = f" --nnodes {nnodes} --rdzv-backend c10d --rdzv-endpoint HOST:PORT" if nnodes > 1 else ""
         raise TrainingError(
-            f"{gpus} GPUs on {nnodes} machines with ESPnet's trainer: start one process a GPU, as in torchrun{nodes} "
-            f"--nproc_per_node {max(1, gpus)} $(command -v distilmos) train ..., or take one (--ngpu 1)"
+            f"{gpus} GPUs, {nnodes} machines, {tasks} Slurm tasks: ESPnet's trainer wants one process a GPU, started by "
+            f"torchrun{nodes} --nproc_per_node {max(1, gpus)} $(command -v distilmos) train ...; or take one (--ngpu 1)"
         )
     return gpus
 

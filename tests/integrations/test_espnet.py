@@ -210,7 +210,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_keys_of_its_batch(plain: Confi
     assert not (tmp_path / "exp" / "model").exists()
 
 
-def test_a_gradient_that_is_not_finite_stops_too(plain: Config, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_gradient_that_is_not_finite_stops_too(plain: Config, corpus: Path, tmp_path: Path):
     """The loss is finite, 1e30, and the square of its gradient is not."""
     train_set = write_corpus(tmp_path / "train", clips=4)
     lines = [f"{key} 1e30" for key in train_set.keys]
@@ -349,9 +349,14 @@ def test_two_processes_train_as_on_fabric_and_end_with_a_model_that_scores(
     assert dev_loss(tmp_path / "espnet", corpus) == pytest.approx(best["valid"]["utterance_mse"], rel=1e-5)
 
 
-def test_several_gpus_want_a_launcher(plain: Config, corpus: Path, tmp_path: Path):
+@pytest.mark.parametrize(("nnodes", "tasks"), [(2, 1), (1, 2)])
+def test_what_only_a_launcher_can_start_is_refused(
+    plain: Config, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nnodes: int, tasks: int
+):
+    """Two Slurm tasks that know nothing of each other would train the same model into the same directory."""
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", str(tasks))
     with pytest.raises(TrainingError, match=r"torchrun .*--nproc_per_node"):
-        espnet.train(plain, corpus / "train", corpus / "dev", tmp_path / "exp", ngpu=0, nnodes=2)
+        espnet.train(plain, corpus / "train", corpus / "dev", tmp_path / "exp", ngpu=0, nnodes=nnodes)
 
 
 # --- the command ---
