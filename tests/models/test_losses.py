@@ -97,3 +97,43 @@ def test_the_triple_has_unweighted_parts_and_the_number_of_clips():
     assert loss.item() == 5.0
     assert {name: value.item() for name, value in stats.items()} == {"loss": 5.0, "loss_mos": 1.0, "loss_sig": 4.0}
     assert weight.item() == 1
+
+
+def two_targets(pesq: float, stoi: float) -> tuple[Prediction, Labels]:
+    """Return a clip's scores, frame scores and labels of two targets; both labels are 1."""
+    frames = {"pesq": torch.tensor([[pesq]]), "stoi": torch.tensor([[stoi]])}
+    prediction = Prediction({"pesq": torch.tensor([pesq]), "stoi": torch.tensor([stoi])}, torch.tensor([1]), frames)
+    return prediction, Labels({"pesq": torch.tensor([1.0]), "stoi": torch.tensor([1.0])})
+
+
+def test_units_bring_targets_of_different_range_together():
+    conf = LossConfig(units={"stoi": 0.1}, frame_weight=1.0)
+    _, stats, _ = Objective(conf, ("pesq", "stoi"))(*two_targets(2.0, 0.9))
+    for name in ("loss_pesq", "loss_stoi", "loss_pesq_frame", "loss_stoi_frame"):
+        assert stats[name].item() == pytest.approx(1.0)  # an error of 1 PESQ point costs as much as one of 0.1 STOI
+
+
+def test_huber_delta_counts_in_units():
+    conf = LossConfig(type="huber", huber_delta=1.0, units={"stoi": 0.1})
+    _, stats, _ = Objective(conf, ("pesq", "stoi"))(*two_targets(1.5, 0.7))
+    assert stats["loss_pesq"].item() == pytest.approx(0.5 * 0.5**2)
+    assert stats["loss_stoi"].item() == pytest.approx(3.0 - 0.5)  # three units off, two of them on the straight part
+
+
+def test_the_objective_is_the_sum_of_a_supervised_and_a_pseudo_part():
+    conf = LossConfig(weights={"pesq": 2.0}, pseudo_targets=("stoi",), pseudo_weight=0.5, frame_weight=1.0)
+    loss, stats, _ = Objective(conf, ("pesq", "stoi"))(*two_targets(2.0, 3.0))
+    assert stats["loss_supervised"].item() == pytest.approx(2 * (1.0 + 1.0))
+    assert stats["loss_pseudo"].item() == pytest.approx(0.5 * (4.0 + 4.0))
+    assert loss.item() == pytest.approx(stats["loss_supervised"].item() + stats["loss_pseudo"].item())
+
+
+def test_a_clip_without_a_true_label_learns_from_its_pseudo_label():
+    prediction, labels = two_targets(2.0, 3.0)
+    prediction.utterance = {name: score.requires_grad_() for name, score in prediction.utterance.items()}
+    labels.targets["pesq"][0] = NAN
+    loss, _, _ = Objective(LossConfig(pseudo_targets=("stoi",)), ("pesq", "stoi"))(prediction, labels)
+    loss.backward()
+    assert loss.item() == 4.0
+    assert prediction.utterance["pesq"].grad.item() == 0.0
+    assert prediction.utterance["stoi"].grad.item() == 4.0

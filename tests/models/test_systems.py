@@ -18,6 +18,7 @@ SMALL = {
     "ssl_mos frame": {"head": "frame", "hidden_dim": 8, "label_range": [1, 5], "bounded": True},
     "distilmos": {"hidden_dim": 8},
     "distilmos strides": {"hidden_dim": 8, "strides": [2, 1, 2], "label_range": [1, 5]},
+    "mosa_net": {"join": "frame", "size": 64, "taps": 31, "exponent": 0.3, "channels": [4, 6], "lstm_dim": 8},
 }
 CLUSTERS = 7
 
@@ -75,7 +76,7 @@ def test_a_clip_scores_the_same_alone_and_beside_any_other(name: str, upstream, 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_few_steps_lower_the_loss(name: str, upstream, waveforms: list[Tensor]):
-    weight = 0.0 if name.startswith("ssl_mos") else 0.5
+    weight = 0.5 if name.startswith("distilmos") else 0.0
     model = build_model(config(name, loss_conf={"token_weight": weight}), upstream, token_layers=(1, 2, 3), clusters=CLUSTERS)
     losses = step(model, waveforms[2:], labels_for(model, waveforms[2:]), steps=8)
     assert losses[-1] < 0.9 * losses[0]
