@@ -16,7 +16,8 @@ stage=0                       # first stage
 stop_stage=8                  # last stage
 corpus=mini                   # `distilmos corpus list` names them; bvcc+somos pools several, name=folder is one that is there already
 test_corpora=                 # further ones to test on only, out of domain, "nisqa+chime7_udase"
-scales=                       # of pooled corpora whose labels are to be mapped to the first one's scale, "name=low,high ..."
+scales=                       # of pooled corpora whose labels are to be mapped to the first one's scale, "name=low,high ...", or to
+                              # "common=low,high"
 conf=conf/distilmos_tiny.yaml # the system and its training
 upstream=                     # s3prl upstream instead of the conf's
 ckpt=                         # its checkpoint, for upstreams that need one
@@ -33,6 +34,7 @@ nnodes=1                      # nodes
 nj=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)  # parallel processes on this machine
 seed=                         # instead of the conf's
 sfidir=                       # SFI upstream; default <expdir>/sfi; may be shared by experiments
+distil_data=                  # data directory that it is distilled on, 48 kHz at best; default <datadir>/train
 tokendir=                     # code books and tokens; default <expdir>/tokens; may be shared by experiments
 pretrained=                   # experiment to start from, exp/<name>: its weights, listeners and token heads apart, and its SFI upstream;
                               # a corpus that has no training set is scored with its model (or any model that has a name)
@@ -48,7 +50,7 @@ while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
         --*) name=${1#--}; name=${name//-/_}
-             case " stage stop_stage corpus test_corpora scales against conf upstream ckpt data_root corpus_args datadir expdir tag test_sets trainer ngpu nnodes nj seed sfidir tokendir pretrained train_args record " in
+             case " stage stop_stage corpus test_corpora scales against conf upstream ckpt data_root corpus_args datadir expdir tag test_sets trainer ngpu nnodes nj seed sfidir distil_data tokendir pretrained train_args record " in
                  *" $name "*) ;;
                  *) echo "run.sh: unknown option $1 (./run.sh --help lists them)" >&2; exit 2 ;;
              esac
@@ -154,7 +156,7 @@ trains() { [ "$model" = "$expdir/model" ]; }  # is there something to train on?
 if trains && begin 2 "upstream and code books"; then
     if [ -z "$pretrained" ] || [ "$sfidir" != "$pretrained/sfi" ]; then
         run distilmos upstream sfi --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$sfidir"
-        run distilmos upstream distil "$datadir/train" --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$sfidir"
+        run distilmos upstream distil "${distil_data:-$datadir/train}" --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$sfidir"
     fi
     run distilmos tokens learn "$datadir/train" --conf "$conf" ${settings[@]+"${settings[@]}"} -o "$tokendir"
     finish 2 "$tokendir"

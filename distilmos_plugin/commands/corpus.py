@@ -129,7 +129,8 @@ def pool(
         list[str], typer.Option("--test", help="A corpus to test on only, out of domain: folder, or name=folder.")
     ] = [],  # noqa: B006
     scale: Annotated[
-        list[str], typer.Option("--scale", help="corpus=low,high: map its labels to the scale of the first corpus.")
+        list[str],
+        typer.Option("--scale", help="corpus=low,high: map its labels to the first corpus's scale, or to common=low,high."),
     ] = [],  # noqa: B006
 ) -> None:
     """Pool corpora: train and dev together, each one's tests apart."""

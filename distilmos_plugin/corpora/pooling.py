@@ -5,7 +5,7 @@
     <output>/test_ood_<corpus>[_<rest>]  those of corpora that are only tested on: out of domain
 
 A clip's corpus is its domain. Where corpora were rated on different scales, each label is mapped linearly from its corpus's
-scale to the common one, which is the first corpus's; test labels too, so that errors are on one scale.
+scale to the common one, which is the first corpus's if nothing else is said; test labels too, so that errors are on one scale.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from distilmos_plugin.files import STAMP, fingerprint, stamp_is_current, write_j
 from distilmos_plugin.progress import say
 
 TRAIN, DEV, TEST, OUT_OF_DOMAIN = "train", "dev", "test", "ood"
+COMMON = "common"  # stands for the pool where scales are given
 ABOUT = "corpus.json"  # what an importer leaves beside the sets of a corpus
 MARK = "pool.json"  # says that a folder is a pool, also of one that was cut off
 VERSION = 1  # goes up when a change makes other data directories from the same corpora
@@ -66,16 +67,19 @@ def pool(
             name is the corpus's, or ``name=folder``.
         tested_only: further ones, for tests out of domain.
         scales: ``name=low,high`` or ``name.target=low,high``: the scale of a corpus's ``mos`` (or another target), which
-            is then mapped to the first corpus's.
+            is then mapped to the first corpus's; ``common=low,high`` is another scale for all to be mapped to.
 
     Raises:
         DataError: if a set is missing, names or keys collide, or scales differ and are not declared.
     """
-    members = _members(corpora, tested_only, scales)
+    declared = dict(_declared(text) for text in scales)
+    common = {target: scale for (name, target), scale in declared.items() if name == COMMON}
+    members = _members(corpora, tested_only, declared)
     sets = {member.name: _read_sets(member) for member in members}
     inputs = {
         "corpus": "+".join(member.name for member in members if not member.tested_only),
         "pool": VERSION,
+        "common": {target: list(scale) for target, scale in common.items()},
         "members": [[m.name, m.tested_only, {t: list(s) for t, s in m.scales.items()}, sorted(m.declared)] for m in members],
         "sets": {
             name: {
@@ -91,7 +95,7 @@ def pool(
     if stamp_is_current(output, inputs):
         say(f"pool: {output} is complete and current, nothing to do")
         return
-    maps = _scale_maps(members, sets)
+    maps = _scale_maps(members, sets, common)
     _remove_old_tests(output)
     (output / STAMP).unlink(missing_ok=True)
     write_json(output / MARK, {member.name: "test" if member.tested_only else "train" for member in members})
@@ -126,9 +130,10 @@ def _remove_old_tests(output: Path) -> None:
 
 
 def _members(
-    corpora: Sequence[str | os.PathLike], tested_only: Sequence[str | os.PathLike], scales: Iterable[str]
+    corpora: Sequence[str | os.PathLike],
+    tested_only: Sequence[str | os.PathLike],
+    declared: Mapping[tuple[str, str], Scale],
 ) -> list[Member]:
-    declared = dict(_declared(text) for text in scales)
     members: list[Member] = []
     for item, tested in [*((item, False) for item in corpora), *((item, True) for item in tested_only)]:
         text = os.fspath(item)
@@ -137,13 +142,15 @@ def _members(
         name = name or Path(os.path.abspath(folder)).name
         if not re.fullmatch(r"[\w.-]+", name):
             raise DataError(f"'{name}' is no name for a corpus in keys; give it one: name={folder}")
+        if name == COMMON:
+            raise DataError(f"a corpus cannot be called '{name}'; give it another name: name={folder}")
         if name in (member.name for member in members):
             raise DataError(f"two corpora are called '{name}'; give one another name: name={folder}")
         mine = {target: scale for (corpus, target), scale in declared.items() if corpus == name}
         members.append(Member(name, folder, tested, _known_scales(folder) | mine, frozenset(mine)))
     if not any(not member.tested_only for member in members):
         raise DataError("a pool needs a corpus to train on")
-    if unknown := [corpus for corpus, _ in declared if corpus not in {member.name for member in members}]:
+    if unknown := [corpus for corpus, _ in declared if corpus not in {COMMON, *(member.name for member in members)}]:
         raise DataError(f"--scale: no corpus '{unknown[0]}' in the pool ({some(member.name for member in members)})")
     return members
 
@@ -184,14 +191,14 @@ def _read_sets(member: Member) -> dict[str, DataDirectory]:
 
 
 def _scale_maps(
-    members: Sequence[Member], sets: Mapping[str, Mapping[str, DataDirectory]]
+    members: Sequence[Member], sets: Mapping[str, Mapping[str, DataDirectory]], common: Mapping[str, Scale]
 ) -> dict[tuple[str, str], Callable[[float], float]]:
     """Return (corpus, target) -> the map to the common scale, for those that have another one.
 
     Raises:
         DataError: for another scale that the user did not declare, and for labels outside their scale.
     """
-    common: dict[str, Scale] = {}
+    wanted, common = frozenset(common), dict(common)
     for member in members:
         for target, scale in member.scales.items():
             common.setdefault(target, scale)
@@ -204,7 +211,7 @@ def _scale_maps(
             _check_labels(member, target, scale, sets[member.name])
             if scale == common[target]:
                 continue
-            if target not in member.declared:
+            if target not in member.declared | wanted:
                 low, high = scale
                 raise DataError(
                     f"{member.name}: '{target}' is rated from {low:g} to {high:g}, in the pool from {common[target][0]:g} to "

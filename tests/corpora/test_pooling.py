@@ -77,6 +77,15 @@ def test_labels_of_a_declared_scale_are_mapped_to_the_first_corpus_scale(tmp_pat
     assert DataDirectory.read(tmp_path / "pool" / "test_mushra").targets["mos"]["mushra/test-1"] == 5.0
 
 
+def test_the_common_scale_may_be_another_than_the_first_corpus_has(tmp_path):
+    mushra, bvcc = corpus(tmp_path / "mushra", scale=(0, 100)), corpus(tmp_path / "bvcc")
+    pool(tmp_path / "pool", [mushra], tested_only=[bvcc], scales=["common=1,5"])
+    assert DataDirectory.read(tmp_path / "pool" / "train").targets["mos"]["mushra/train-3"] == 5.0
+    assert DataDirectory.read(tmp_path / "pool" / "test_ood_bvcc").targets["mos"]["bvcc/test-1"] == 5.0
+    with pytest.raises(DataError, match="a corpus cannot be called 'common'"):
+        pool(tmp_path / "pool2", [f"common={bvcc}"])
+
+
 def test_other_scales_are_never_pooled_unasked(tmp_path):
     mushra = corpus(tmp_path / "mushra", scale=(0, 100))
     with pytest.raises(DataError, match=r"mushra: 'mos' is rated from 0 to 100, .* 1 to 5; --scale mushra.mos=0,100 maps it"):
