@@ -1,0 +1,98 @@
+"""States of a frozen upstream on disk: the same as computed, once for each clip, bounded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from distilmos_plugin.config import UpstreamConfig
+from distilmos_plugin.upstreams.states import StateCache
+from distilmos_plugin.upstreams.upstream import Upstream, load_upstream
+
+LAYERS = (2, 4)
+ROOM = 10**9  # bytes
+
+
+@pytest.fixture
+def upstream() -> Upstream:
+    return load_upstream("tiny", UpstreamConfig(trainable=False)).eval()
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[Tensor]:
+    """0.3, 0.7 and 0.5 s of noise."""
+    generator = torch.Generator().manual_seed(0)
+    return [0.1 * torch.randn(samples, generator=generator) for samples in (4800, 11200, 8000)]
+
+
+class Counting:
+    """Counts the clips that the upstream runs."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self.clips, self._forward = 0, upstream.forward
+        upstream.forward = self
+
+    def __call__(self, waveforms, *arguments, **options):
+        self.clips += len(waveforms)
+        return self._forward(waveforms, *arguments, **options)
+
+
+def test_a_clip_is_run_once_and_its_states_stay_the_same(upstream: Upstream, clips: list[Tensor], tmp_path: Path):
+    with torch.no_grad():
+        expected = upstream(clips)
+        counted = Counting(upstream)
+        StateCache(upstream, tmp_path, LAYERS, ROOM)
+        first, again, other = upstream(clips[:2]), upstream(clips[:2]), upstream([clips[2], clips[0]])
+    assert counted.clips == 3
+    assert [first.lengths.tolist(), again.lengths.tolist()] == [expected.lengths[:2].tolist()] * 2
+    assert [layer for layer, states in enumerate(again.states) if states is not None] == list(LAYERS)
+    for layer in LAYERS:
+        assert torch.equal(first.states[layer], again.states[layer])
+        for hidden, rows in ((again, (0, 1)), (other, (2, 0))):
+            for place, row in enumerate(rows):
+                length = int(expected.lengths[row])
+                # What the batch was changes the last bits.
+                torch.testing.assert_close(
+                    hidden.states[layer][place, :length], expected.states[layer][row, :length], rtol=1e-4, atol=1e-4
+                )
+
+
+def test_a_later_run_finds_them_and_another_upstream_or_layer_does_not(
+    upstream: Upstream, clips: list[Tensor], tmp_path: Path
+):
+    StateCache(upstream, tmp_path, LAYERS, ROOM)
+    upstream(clips)
+    runs = {"same": (5, LAYERS), "layers": (5, (2,)), "upstream": (4, LAYERS)}
+    computed = {}
+    for name, (num_layers, layers) in runs.items():
+        later = load_upstream("tiny", UpstreamConfig(trainable=False, num_layers=num_layers)).eval()
+        later.digest = later.digest if name != "upstream" else "0" * 16
+        counted = Counting(later)
+        StateCache(later, tmp_path, layers, ROOM)
+        later(clips)
+        computed[name] = counted.clips
+    assert computed == {"same": 0, "layers": 3, "upstream": 3}
+
+
+def test_the_folder_does_not_outgrow_its_limit(upstream: Upstream, clips: list[Tensor], tmp_path: Path):
+    frames, limit = int(upstream.frame_lengths(torch.tensor(4800))), 30_000
+    assert frames * len(LAYERS) * upstream.dim * 4 < limit  # room for the shortest clip alone
+    counted = Counting(upstream)
+    cache = StateCache(upstream, tmp_path, LAYERS, limit)
+    for clip in (*clips, *clips):
+        upstream([clip])
+    assert counted.clips == 5
+    assert sum(path.stat().st_size for path in cache.folder.iterdir()) < limit
+
+
+def test_what_a_kill_left_half_written_is_not_taken(upstream: Upstream, clips: list[Tensor], tmp_path: Path):
+    cache = StateCache(upstream, tmp_path, LAYERS, ROOM)
+    upstream(clips[:1])
+    (whole,) = cache.folder.iterdir()
+    (cache.folder / f".{whole.name}.x.tmp").write_bytes(whole.read_bytes()[:100])  # as atomic_write names it
+    whole.unlink()
+    upstream(clips[:1])
+    assert whole.is_file()
