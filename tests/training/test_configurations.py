@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from distilmos_plugin.config import Config, load_config, override
+from distilmos_plugin.data.directory import DataDirectory, write_data_directory
 from distilmos_plugin.scoring.models import load
 from distilmos_plugin.tokens.stages import extract_stage, learn_stage
 from distilmos_plugin.training.fit import train
 from distilmos_plugin.upstreams.sfi.stages import DISTILLED, convert_stage, distil_stage
 
 CONF = Path(__file__).parents[2] / "conf"
-SHIPPED = sorted(path.name for path in CONF.glob("*.yaml"))
+SHIPPED = sorted(str(path.relative_to(CONF)) for path in CONF.rglob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +34,42 @@ def test_the_systems_of_the_recipe_are_shipped():
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_configuration_trains(name: str, corpus: Path, checkpoint: str, tokens: Path, tmp_path: Path):
-    several_steps = ["max_epoch=2", "batch_size=4", "scheduler_conf.warmup_steps=0"]
-    conf = override(load_config(CONF / name), ["upstream=wavlm_local", f"upstream_conf.ckpt={checkpoint}", *several_steps])
+    conf = shortened(load_config(CONF / name), checkpoint)
     if conf.model_conf.get("layers"):
         conf = override(conf, ["model_conf.layers=[1, 2]"])  # the small upstream has no more
     if "spectrogram_channels" in conf.model_conf:
         conf = override(conf, ["model_conf.spectrogram_channels=[4, 4, 4, 4]"])  # of the published size it takes half a minute
+    corpus = with_labels(corpus, conf.targets, tmp_path / "labels")
+    if conf.init_param:  # from the model of the configuration that is trained first
+        first = shortened(load_config(CONF.parent / conf.train_first), checkpoint)
+        labelled = with_labels(corpus, first.targets, tmp_path / "labels of the first")
+        train(first, labelled / "train", labelled / "dev", tmp_path / "first", ngpu=0)
+        conf = override(conf, [f"first_model={tmp_path / 'first' / 'model'}"])
     conf = with_sfi_upstream(conf, corpus, tmp_path / "sfi")
     model = train(conf, corpus / "train", corpus / "dev", tmp_path / "exp", tokens, ngpu=0)
     history = [json.loads(line) for line in (tmp_path / "exp" / "history.jsonl").read_text().splitlines()]
     part = "valid" if conf.single_ratings else "train"  # the training loss moves with the ratings that an epoch draws
     assert history[1][part]["loss"] < history[0][part]["loss"]
-    assert load(model).score(next(iter((corpus / "dev").glob("*.wav")))).mos is not None
+    score = load(model).score(next(iter(DataDirectory.read(corpus / "dev").wav.values())))
+    assert set(conf.targets) <= set(score.targets)
+
+
+def shortened(conf: Config, checkpoint: str) -> Config:
+    """Return a configuration of a few steps on the small upstream, with narrow convolutions over spectra."""
+    few = ["upstream=wavlm_local", f"upstream_conf.ckpt={checkpoint}", "max_epoch=2", "batch_size=4"]
+    narrow = ["model_conf.channels=[4, 4, 4, 4]"] if conf.system in ("mosa_net", "mtq_net") else []
+    return override(conf, [*few, "scheduler_conf.warmup_steps=0", *narrow])
+
+
+def with_labels(corpus: Path, targets: tuple[str, ...], folder: Path) -> Path:
+    """Return the corpus, or one with the same labels under the names of other targets."""
+    if targets == ("mos",):
+        return corpus
+    for part in ("train", "dev"):
+        data = DataDirectory.read(corpus / part)
+        labels = next(iter(data.targets.values()))
+        write_data_directory(folder / part, data.wav, dict.fromkeys(targets, labels), data.systems)
+    return folder
 
 
 def with_sfi_upstream(conf: Config, corpus: Path, folder: Path) -> Config:
