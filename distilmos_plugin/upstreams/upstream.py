@@ -337,7 +337,8 @@ def show_upstream(name: str, conf: UpstreamConfig = AS_IT_IS) -> dict[str, Any]:
         UpstreamError: if the name is unknown, or the upstream does not load.
     """
     entry = resolver.entry(name)
-    facts = {"name": name, "module": entry.module or "bundled", "needs": entry.needs, "batching": entry.batching}
+    origin = entry.module or ("bundled" if name == resolver.TINY else "an SFI upstream's folder")
+    facts = {"name": name, "module": origin, "needs": entry.needs, "batching": entry.batching}
     if entry.broken:
         return {**facts, "broken": entry.broken}
     if entry.needs == "network" or (entry.needs == "checkpoint" and not conf.ckpt):
@@ -350,6 +351,7 @@ def show_upstream(name: str, conf: UpstreamConfig = AS_IT_IS) -> dict[str, Any]:
         "layers": upstream.num_layers,
         "dim": upstream.dim,
         "hop": f"{upstream.hop} samples ({upstream.sample_rate / upstream.hop:g} frames a second)",
+        "sample rates": " to ".join(str(rate) for rate in sorted(set(upstream.rates))) + " Hz",
         "shortest clip": f"{upstream.min_samples} samples",
         "parameters": sum(parameter.numel() for parameter in upstream.parameters()),
     }
