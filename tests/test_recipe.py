@@ -78,6 +78,7 @@ def test_a_second_call_does_nothing_and_says_so(finished):
         (["--stage"], "--stage needs a value"),
         (["--stage", "x"], "--stage needs a number, found 'x'"),
         (["--conf", "conf/none.yaml"], "no such configuration: conf/none.yaml"),
+        (["--trainer", "espnt"], "--trainer is lightning or espnet, found 'espnt'"),
         (["4"], "'4' is not an option"),
     ],
 )
