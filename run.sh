@@ -55,7 +55,10 @@ while [ $# -gt 0 ]; do
                  *) echo "run.sh: unknown option $1 (./run.sh --help lists them)" >&2; exit 2 ;;
              esac
              [ $# -ge 2 ] || { echo "run.sh: $1 needs a value" >&2; exit 2; }
-             printf -v "$name" %s "$2"
+             case $name in
+                 train_args) train_args+=" $2" ;;  # a recipe's own settings stay, later ones win
+                 *) printf -v "$name" %s "$2" ;;
+             esac
              case $name in stage) again=yes ;; stop_stage) ;; *) invocation+=" --$name $(printf %q "$2")" ;; esac
              shift 2 ;;
         *) echo "run.sh: '$1' is not an option (./run.sh --help lists them)" >&2; exit 2 ;;
