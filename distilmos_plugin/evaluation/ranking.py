@@ -262,13 +262,19 @@ def _signed(value: float) -> str:
 
 def ranking_table(ranking: Mapping[str, Any]) -> str:
     """Return a ranking as a table for a terminal, with the pairs and notes below it."""
-    scale = unit(ranking["target"])
-    systems = [("system", "place", scale, "sentences")]
+    scale, numbers = unit(ranking["target"]), _numbers(ranking)
+    systems = [("   system", "place", scale, "sentences")]
     for row in ranking["systems"]:
-        systems.append((row["system"], place(row["place"]), figure(row["prediction"], row["prediction_ci"], 2), str(row["n"])))
+        mean = figure(row["prediction"], row["prediction_ci"], 2)
+        systems.append((f"{numbers[row['system']]:>2} {row['system']}", place(row["place"]), mean, str(row["n"])))
     pairs = [("pair", "difference", "95 % interval", "p", "p (Holm)", "")]
-    pairs += [(f"{row['a']} - {row['b']}", *_cells(row)) for row in ranking["pairs"]]
+    pairs += [(f"{numbers[row['a']]} - {numbers[row['b']]}", *_cells(row, numbers)) for row in ranking["pairs"]]
     return "\n".join([align(systems), "", align(pairs), *(f"note: {note}" for note in ranking["notes"])])
+
+
+def _numbers(ranking: Mapping[str, Any]) -> dict[str, int]:
+    """Return the number of each system, best first: names of experiments are too long for a table of pairs."""
+    return {row["system"]: number for number, row in enumerate(ranking["systems"], start=1)}
 
 
 def place(bounds: Sequence[int]) -> str:
@@ -280,34 +286,31 @@ def place(bounds: Sequence[int]) -> str:
     return str(bounds[0]) if bounds[0] == bounds[1] else f"{bounds[0]}-{bounds[1]}"
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _cells(row: Mapping[str, Any], numbers: Mapping[str, int]) -> tuple[str, ...]:
     if row["p"] is None:
         return ("-", "-", "-", "-", f"{row['n']} shared sentences")
     interval = f"[{row['ci'][0]:+.2f}, {row['ci'][1]:+.2f}]"
-    verdict = f"{row['a'] if row['difference'] > 0 else row['b']} better" if row["significant"] else ""
+    verdict = f"{numbers[row['a'] if row['difference'] > 0 else row['b']]} better" if row["significant"] else ""
     return (f"{row['difference']:+.2f}", interval, f"{row['p']:.2g}", f"{row['p_holm']:.2g}", verdict)
 
 
 def ranking_markdown(ranking: Mapping[str, Any]) -> str:
     """Return a ranking as Markdown: what a paper or a pull request quotes."""
-    scale = unit(ranking["target"])
+    scale, numbers = unit(ranking["target"]), _numbers(ranking)
     shared = ranking["n_sentences"]
     lines = ["# Ranking", ""]
     lines += [f"Predicted {scale}, mean of {f'{shared} sentences' if shared else 'each system'}" + " [95 % interval].", ""]
-    lines += [f"| system | place | {scale} | sentences |", "| --- | --: | --: | --: |"]
+    lines += [f"| | system | place | {scale} | sentences |", "| --: | --- | --: | --: | --: |"]
     for row in ranking["systems"]:
         mean = figure(row["prediction"], row["prediction_ci"], 2)
-        lines.append(f"| {_cell(row['system'])} | {place(row['place'])} | {mean} | {row['n']} |")
+        name = row["system"].replace("|", "\\|")
+        lines.append(f"| {numbers[row['system']]} | {name} | {place(row['place'])} | {mean} | {row['n']} |")
     lines += ["", f"Pairs: {ranking['test']}.", ""]
     lines += ["| pair | difference | 95 % interval | p | p (Holm) | |", "| --- | --: | --: | --: | --: | --- |"]
     for row in ranking["pairs"]:
-        lines.append(f"| {_cell(row['a'])} − {_cell(row['b'])} | {' | '.join(map(_cell, _cells(row)))} |")
+        lines.append(f"| {numbers[row['a']]} − {numbers[row['b']]} | {' | '.join(_cells(row, numbers))} |")
     lines += ["", *(f"- {note[0].upper()}{note[1:]}." for note in ranking["notes"])]
     if ranking["unscored"]:
         counts = ", ".join(f"{count} {reason}" for reason, count in ranking["unscored"].items())
         lines.append(f"- Clips without a score, left out: {counts}.")
     return "\n".join([*lines, "", f"Signature: `{ranking['signature']}`", ""])
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

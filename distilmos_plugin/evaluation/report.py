@@ -27,6 +27,8 @@ from distilmos_plugin.scoring.results import Score
 if TYPE_CHECKING:
     from distilmos_plugin.evaluation.evaluate import Evaluation
 
+TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # STOI spans tenths, other measures tens
+MOST_TICKS = 6  # of the ranking's scale
 PLAYED = 10  # clips with a player: bounds the size of the page
 LISTED = 200  # rows of the lists of flagged and of unscored clips; the score file has them all
 
@@ -163,6 +165,7 @@ def _write(context: Mapping[str, Any], output: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["pieces"] = lambda name: re.split(r"(?<=[/_.-])", name)  # a long name may break behind these
     page = environment.get_template("report.html").render(context)
     with atomic_write(output) as file:
         file.write(page.encode("utf-8", "replace").decode())  # a file name that is no Unicode must not cost the report
@@ -289,11 +292,11 @@ def _ranking_rows(rows: Sequence[Mapping[str, Any]], target: str) -> dict[str, A
                 start, end = row[f"{name}_ci"] or [row[name]] * 2
                 marks.append({"name": name, "at": place(row[name]), "left": place(start), "width": place(end) - place(start)})
         shown.append({"rank": rank, **row, "marks": marks})
-    ticks = [tick for tick in np.arange(np.ceil(low), np.floor(high) + 1) if low <= tick <= high]
-    step = max(1, len(ticks) // 6)
+    spacing = next(step for step in TICKS if (high - low) / step <= MOST_TICKS or step == TICKS[-1])
+    ticks = spacing * np.arange(np.ceil(low / spacing), np.floor(high / spacing) + 1)
     return {
         "rows": shown,
-        "ticks": [{"label": f"{tick:g}", "at": place(tick)} for tick in ticks[::step]],
+        "ticks": [{"label": f"{tick:g}", "at": place(tick)} for tick in ticks],
         "truth": "truth" in rows[0],
     }
 

@@ -215,7 +215,8 @@ def test_files_say_what_the_ranking_says(synthesised, tmp_path):
     assert json.loads((tmp_path / "out" / "ranking.json").read_text()) == ranking
     table = (tmp_path / "out" / "ranking.md").read_text()
     assert table == ranking_markdown(ranking)
-    assert re.search(r"\| best \| 1 \| \d\.\d\d \[", table)
+    assert re.search(r"\| 1 \| best \| 1 \| \d\.\d\d \[", table)
+    assert re.search(r"\| 1 − 3 \| .* \| 1 better \|", table)
     assert SIGNATURE in table
     page = (tmp_path / "out" / "report.html").read_text()
     for pair in ranking["pairs"]:
