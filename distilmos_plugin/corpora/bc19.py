@@ -31,12 +31,12 @@ CARD = Card(
     scales={"mos": (1, 5)},
     marks=("DATA/sets",),
     folders=("ood", "BC19", "BC19/ood", "phase1-ood", "testphase-ood"),
-    ids=r"sys[0-9a-f]{5}-utt[0-9a-f]{7}",
+    ids=r"sys[0-9A-Za-z]+-utt[0-9A-Za-z]+",
     withheld="Blizzard Challenge audio is not in the download, its scripts gather it",
     archives=(Archive("ood.tar.gz", zenodo="6572573"),),
     challenge="vmc2022",
 )
-LISTENER = re.compile(r"\{\}_na_([^_]+)_na_na_na_(?:EE|EP|ER)")
+LISTENER = re.compile(r"(?:[^_]*_){2}([^_]+)(?:_[^_]*){3}_(?:EE|EP|ER)")  # -, -, listener, -, -, -, kind of listener
 
 
 def read(root: Root, *, unlabelled: bool = True) -> Sets:

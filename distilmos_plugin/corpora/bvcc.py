@@ -9,6 +9,7 @@ Rate:     16 kHz after ``03_preprocess.py``.
 Layout:   ``[main/]DATA/sets/{train,val,test}_mos_list.txt``    no header: ``sys64e2f-utt9c183cd.wav,3.375``
           ``[main/]DATA/sets/{TRAINSET,DEVSET,TESTSET}``        no header: system, clip, rating, -, listener information
           ``[main/]DATA/wav/*.wav``
+          ``[main/]DATA/mydata_system.csv``    means of systems over train and dev, for ``--system-truth file``
 Citation: E. Cooper and J. Yamagishi, "How do voices from past speech synthesis challenges compare today?", SSW 2021;
           W.-C. Huang et al., "The VoiceMOS Challenge 2022", Interspeech 2022.
 """
@@ -31,7 +32,7 @@ CARD = Card(
     clips={"train": 4974, "dev": 1066, "test": 1066},
     targets=("mos",),
     scales={"mos": (1, 5)},
-    marks=("DATA/sets", "DATA/wav"),
+    marks=("DATA/sets",),
     folders=("main", "BVCC", "BVCC/main", "phase1-main", "testphase-main"),
     ids=r"sys[0-9a-f]{5}-utt[0-9a-f]{7}",
     unverified=("train", "dev"),
@@ -42,7 +43,7 @@ CARD = Card(
 SETS = {"train": ("train", "TRAINSET"), "dev": ("val", "DEVSET"), "test": ("test", "TESTSET")}  # our name: list, ratings
 RATING = ("system", "clip", "rating", "ignored", "listener")
 PHASES = ("released", "training", "evaluation")
-LISTENER = re.compile(r"\{\}_[^_]*_([^_]+)_(Male|Female|Others)_.+")  # age, listener, gender, -, -, hearing impairment
+LISTENER = re.compile(r"(?:[^_]*_){2}([^_]+)(?:_[^_]*){3}_(?!EE|EP|ER)[^_]*")  # -, age, listener, gender, -, -, impairment
 
 
 def read(root: Root, *, phase: str = "released") -> Sets:

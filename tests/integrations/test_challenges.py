@@ -185,19 +185,19 @@ def refused(
 def test_a_missing_id_is_named(main, tmp_path):
     directory, scores = main
     del scores["bvcc/sys00691-utt00e6ae7"]
-    assert "1 clips of bvcc have no score: sys00691-utt00e6ae7" in refused(tmp_path, directory, scores)
+    assert "clips of bvcc that have no score: 1 (sys00691-utt00e6ae7)" in refused(tmp_path, directory, scores)
 
 
 def test_an_id_too_many_is_named(main, tmp_path):
     directory, scores = main
     scores["bvcc/sys00691-utt0000000"] = {"mos": 3.0}
-    assert "1 clips of bvcc are not asked for: sys00691-utt0000000" in refused(tmp_path, directory, scores)
+    assert "clips of bvcc that are not asked for: 1 (sys00691-utt0000000)" in refused(tmp_path, directory, scores)
 
 
 def test_an_id_that_comes_twice_is_named(main, tmp_path):
     directory, scores = main
     scores["sys00691-utt00e6ae6.wav"] = {"mos": 3.0}  # another key, the same id
-    assert "1 ids have more than one score: sys00691-utt00e6ae6.wav" in refused(tmp_path, directory, scores)
+    assert "ids with more than one score: 1 (sys00691-utt00e6ae6.wav)" in refused(tmp_path, directory, scores)
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
@@ -205,20 +205,35 @@ def test_a_score_that_is_not_finite_is_named(value, main, tmp_path):
     directory, scores = main
     file = write_scores(tmp_path / "scores.jsonl", scores)
     file.write_text(file.read_text().replace('"mos": 1.75', f'"mos": {value}'))
-    with pytest.raises(DataError, match=r"1 clips of bvcc have no finite score: sys00691-utt00e6ae7 \(not finite\)"):
+    with pytest.raises(DataError, match=r"clips of bvcc that have no finite score: 1 \(sys00691-utt00e6ae7: not finite\)"):
         pack("vmc2022", [file], tmp_path / "answer.zip", data=[directory])
 
 
 def test_a_clip_that_could_not_be_scored_is_named_with_the_reason(main, tmp_path):
     directory, scores = main
     message = refused(tmp_path, directory, {**scores, "bvcc/sys00691-utt00e6ae7": "too_short"})
-    assert "sys00691-utt00e6ae7 (too_short)" in message
+    assert "sys00691-utt00e6ae7: too_short" in message
+
+
+def test_a_clip_without_one_of_the_targets_is_named(data, tmp_path):
+    directory = data / "audiomos2025_track1" / "dev"
+    key = "audiomos2025_track1/audiomos2025-track1-S008_P021"
+    assert "it needs alignment too" in refused(tmp_path, directory, {key: {"mos": 3.0}}, "audiomos2025_track1")
+    scores = {key: {"mos": 3.0}, f"{key}0": {"mos": 3.0, "alignment": 2.0}}
+    assert f"{key.partition('/')[2]}: no alignment" in refused(tmp_path, directory, scores, "audiomos2025_track1")
+
+
+def test_a_predicted_deviation_is_not_part_of_an_answer(main, tmp_path):
+    directory, scores = main
+    file = write_scores(tmp_path / "scores.jsonl", {key: {**found, "mos_std": 0.25} for key, found in scores.items()})
+    pack("vmc2022", [file], tmp_path / "answer.zip", data=[directory])
+    assert content(tmp_path / "answer.zip").splitlines()[0] == "sys00691-utt00e6ae6,1.500000"
 
 
 def test_clips_of_another_corpus_are_named(main, tmp_path):
     directory, scores = main
     message = refused(tmp_path, directory, {**scores, "somos/novel_2007_0098_015": {"mos": 3.0}})
-    assert "1 scores are of clips that are not asked for: somos/novel_2007_0098_015" in message
+    assert "scores of clips that are not asked for: 1 (somos/novel_2007_0098_015)" in message
 
 
 def test_clips_whose_audio_is_missing_are_missing_in_the_answer(data, tmp_path):
@@ -228,7 +243,7 @@ def test_clips_whose_audio_is_missing_are_missing_in_the_answer(data, tmp_path):
     (root / "main/DATA/wav/sys00691-utt00e6ae7.wav").unlink()
     corpora.prepare("bvcc", tmp_path / "data", data_root=root, subset=True)
     scores = {"bvcc/sys00691-utt00e6ae6": {"mos": 3.0}}
-    assert "have no score: sys00691-utt00e6ae7" in refused(tmp_path, tmp_path / "data" / "test", scores)
+    assert "have no score: 1 (sys00691-utt00e6ae7)" in refused(tmp_path, tmp_path / "data" / "test", scores)
 
 
 def test_without_a_list_the_number_has_to_be_the_challenges(main, tmp_path):
@@ -262,7 +277,7 @@ def test_main_comes_before_out_of_domain(data, tmp_path):
         for directory, shift in zip(directories, (1.0, 0.0), strict=True)
     ]
     # The miniatures have the same ids; the corpora have not
-    with pytest.raises(DataError, match="2 ids are in more than one corpus: sys00691-utt00e6ae6, sys00691-utt00e6ae7"):
+    with pytest.raises(DataError, match=r"more than one corpus: 2 \(sys00691-utt00e6ae6, sys00691-utt00e6ae7\)"):
         pack("vmc2022", files, tmp_path / "answer.zip", data=directories)
     ids = {"bvcc": "sysfffff-utt0000001", "bc19": "sys00001-utt0000001"}
     scores = {f"{corpus}/{name}": {"mos": 3.0} for corpus, name in ids.items()}
@@ -301,15 +316,15 @@ LINES = b"sys00691-utt00e6ae6,3.5\nsys00691-utt00e6ae7,2.5\n"
         ({"answer.txt": LINES, "__MACOSX/._answer.txt": b""}, "expected one file, not in a folder"),
         ({"answer.txt": b"\xef\xbb\xbf" + LINES}, "begins with a byte order mark"),
         ({"answer.txt": LINES.replace(b"\n", b"\r\n")}, "lines end in CRLF"),
-        ({"answer.txt": LINES.replace(b",", b".wav,")}, "2 ids that are not of this challenge: sys00691-utt00e6ae6.wav"),
-        ({"answer.txt": b"id,score\n" + LINES}, "1 ids that are not of this challenge: id"),
-        ({"answer.txt": LINES + LINES[:24] + b"1\n"}, "1 ids that come twice: sys00691-utt00e6ae6"),
-        ({"answer.txt": LINES.replace(b"2.5", b"nan")}, "1 ids whose score is not a finite number: sys00691-utt00e6ae7"),
-        ({"answer.txt": LINES.replace(b"2.5", b"[2.5]")}, "1 ids whose score is not a finite number: sys00691-utt00e6ae7"),
+        ({"answer.txt": LINES.replace(b",", b".wav,")}, "ids that are not of this challenge: 2 (sys00691-utt00e6ae6.wav"),
+        ({"answer.txt": b"id,score\n" + LINES}, "ids that are not of this challenge: 1 (id)"),
+        ({"answer.txt": LINES + LINES[:24] + b"1\n"}, "ids that come twice: 1 (sys00691-utt00e6ae6)"),
+        ({"answer.txt": LINES.replace(b"2.5", b"nan")}, "ids whose score is not a finite number: 1 (sys00691-utt00e6ae7)"),
+        ({"answer.txt": LINES.replace(b"2.5", b"[2.5]")}, "ids whose score is not a finite number: 1 (sys00691-utt00e6ae7)"),
         ({"answer.txt": LINES.replace(b"2.5", b"tensor(2.5)")}, "not a finite number"),
-        ({"answer.txt": LINES.replace(b",2.5", b"")}, "1 lines without exactly 1 scores: line 2"),
-        ({"answer.txt": LINES[:24]}, "1 clips of bvcc are missing: sys00691-utt00e6ae7"),
-        ({"answer.txt": LINES + b"sys00691-utt0000000,1\n"}, "1 clips are not asked for: sys00691-utt0000000"),
+        ({"answer.txt": LINES.replace(b",2.5", b"")}, "lines without exactly 1 scores: 1 (line 2)"),
+        ({"answer.txt": LINES[:24]}, "clips of bvcc that are missing: 1 (sys00691-utt00e6ae7)"),
+        ({"answer.txt": LINES + b"sys00691-utt0000000,1\n"}, "clips that are not asked for: 1 (sys00691-utt0000000)"),
         ({"answer.txt": b""}, "the table is empty"),
         ({"answer.txt": b"\xff\xfe"}, "not UTF-8"),
     ],
@@ -379,7 +394,7 @@ def write_directory(path: Path, truth: Mapping[str, float]) -> None:
 
 def test_a_clip_of_the_truth_that_is_not_in_the_answer_is_named(data, tmp_path):
     path = write_zip(tmp_path / "answer.zip", {"answer.txt": LINES[:24]})
-    with pytest.raises(DataError, match=r"1 clips of .* are not in it: bvcc/sys00691-utt00e6ae7"):
+    with pytest.raises(DataError, match=r"clips of .* that are not in it: 1 \(bvcc/sys00691-utt00e6ae7\)"):
         score_answer(path, [data / "bvcc" / "test"], "vmc2022")
 
 
@@ -428,7 +443,7 @@ def test_the_stage_says_why_an_answer_is_not_packed(data, tmp_path, capsys):
     file = write_scores(tmp_path / "scores.jsonl", {"bvcc/sys00691-utt00e6ae6": {"mos": 3.0}})
     (tmp_path / "vmc2022.zip").write_bytes(b"of an earlier run")
     assert pack_stage([file], [directory], tmp_path) == []
-    assert "no answer is packed: vmc2022: 1 clips of bvcc have no score: sys00691-utt00e6ae7" in capsys.readouterr().err
+    assert "no answer is packed: vmc2022: clips of bvcc that have no score: 1 (sys00691-utt00e6ae7)" in capsys.readouterr().err
     assert not (tmp_path / "vmc2022.zip").exists()
 
 

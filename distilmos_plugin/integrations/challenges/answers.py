@@ -50,7 +50,7 @@ def write_answer(path: str | os.PathLike, answer: Answer) -> None:
     """
     bad = [name for name, row in answer.rows.items() if not all(math.isfinite(value) for value in row.values())]
     if bad:
-        raise DataError(f"{answer.challenge.name}: {len(bad)} scores are not finite: {some(bad, SHOWN)}")
+        raise DataError(f"{answer.challenge.name}: scores that are not finite: {len(bad)} ({some(bad, SHOWN)})")
     member = zipfile.ZipInfo(answer.challenge.file, EARLIEST)
     member.create_system, member.external_attr = 3, PERMISSIONS << 16  # Unix, whatever this is written on
     with atomic_write(path, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -168,7 +168,7 @@ def _parse(challenge: Challenge, lines: Sequence[Sequence[str]], order: str | No
         "fields": f"lines without exactly {len(columns)} scores",
         "number": "ids whose score is not a finite number",
     }
-    problems += [f"{len(names)} {said[kind]}: {some(names, SHOWN)}" for kind, names in found.items() if names]
+    problems += [f"{said[kind]}: {len(names)} ({some(names, SHOWN)})" for kind, names in found.items() if names]
     return Answer(challenge, columns, rows, pairs)
 
 

@@ -83,7 +83,7 @@ def _figures(
     truth = DataDirectory.read(folder)
     absent = [key for key in truth.keys if id_of(key) not in answer.rows]
     if absent:
-        raise DataError(f"{path}: {len(absent)} clips of {folder} are not in it: {some(absent, SHOWN)}")
+        raise DataError(f"{path}: clips of {folder} that are not in it: {len(absent)} ({some(absent, SHOWN)})")
     targets = [target for column in answer.columns for target in column.targets if target in truth.targets]
     if not targets:
         raise DataError(

@@ -47,7 +47,8 @@ def pack(
     order = form.ordered(columns)
     rows = _collect(form, scores)
     expected = _expected_in(form, data) if data else _listed(form, ids)
-    answer = Answer(form, _available(form, order, rows), _sorted(form, rows, expected), _pairs(form, data))
+    there = _available(form, order, rows)
+    answer = Answer(form, there, _sorted(form, there, rows, expected), _pairs(form, data))
     write_answer(output, answer)
     say(f"{form.name}: {len(answer.rows)} lines in {output} ({form.file})")
     return answer
@@ -96,9 +97,11 @@ def compare_ids(form: Challenge, names: Sequence[str], data: Paths = (), ids: Pa
         if not wanted:
             problems.append(f"{corpus} has to be in it, and its clips are not given: --data or --ids")
         if wanted - present:
-            problems.append(f"{len(wanted - present)} clips of {corpus} are missing: {some(sorted(wanted - present), SHOWN)}")
+            problems.append(
+                f"clips of {corpus} that are missing: {len(wanted - present)} ({some(sorted(wanted - present), SHOWN)})"
+            )
     if present - known:
-        problems.append(f"{len(present - known)} clips are not asked for: {some(sorted(present - known), SHOWN)}")
+        problems.append(f"clips that are not asked for: {len(present - known)} ({some(sorted(present - known), SHOWN)})")
     return "; ".join(problems)
 
 
@@ -130,9 +133,9 @@ def _collect(form: Challenge, files: Paths) -> dict[str, dict[str, Score]]:
             else:
                 rows[corpus][name] = score
     if foreign:
-        raise DataError(f"{form.name}: {len(foreign)} scores are of clips that are not asked for: {some(foreign, SHOWN)}")
+        raise DataError(f"{form.name}: scores of clips that are not asked for: {len(foreign)} ({some(foreign, SHOWN)})")
     if twice:
-        raise DataError(f"{form.name}: {len(twice)} ids have more than one score: {some(twice, SHOWN)}")
+        raise DataError(f"{form.name}: ids with more than one score: {len(twice)} ({some(twice, SHOWN)})")
     return {corpus: table for corpus, table in rows.items() if table}
 
 
@@ -201,36 +204,40 @@ def _available(form: Challenge, order: tuple[Column, ...], rows: Mapping[str, Ma
     return there
 
 
-def _sorted(form: Challenge, rows: Mapping[str, Mapping[str, Score]], expected: Ids | None) -> dict[str, dict[str, float]]:
+def _sorted(
+    form: Challenge, columns: Sequence[Column], rows: Mapping[str, Mapping[str, Score]], expected: Ids | None
+) -> dict[str, dict[str, float]]:
     """Return the lines of the answer, checked: the corpora in the challenge's order, and in each the ids sorted."""
     if form.corpora[0] not in rows:
         raise DataError(f"{form.name}: no scores of {form.corpora[0]}; an answer without it is refused by the challenge")
     lines: dict[str, dict[str, float]] = {}
     for corpus in form.corpora:
         known = None if expected is None else expected.get(corpus, ())
-        part = _part(form, corpus, rows.get(corpus, {}), known)
+        part = _part(form, columns, corpus, rows.get(corpus, {}), known)
         both = sorted(lines.keys() & part.keys())
         if both:
-            raise DataError(f"{form.name}: {len(both)} ids are in more than one corpus: {some(both, SHOWN)}")
+            raise DataError(f"{form.name}: ids that are in more than one corpus: {len(both)} ({some(both, SHOWN)})")
         lines |= part
     return lines
 
 
 def _part(
-    form: Challenge, corpus: str, scores: Mapping[str, Score], known: Sequence[str] | None
+    form: Challenge, columns: Sequence[Column], corpus: str, scores: Mapping[str, Score], known: Sequence[str] | None
 ) -> dict[str, dict[str, float]]:
-    problems = []
-    foreign = [name for name in scores if not form.is_id(_line_id(form, name))]
+    """Return the lines of one corpus."""
+    targets = [target for column in columns for target in column.targets]
     wanted = set(scores) if known is None else set(known)
-    bad = {name: _reason(score) for name, score in scores.items() if name in wanted and _reason(score)}
-    for kind, names in (
-        ("are not ids of this challenge", foreign),
-        ("have no score", sorted(wanted - set(scores))),
-        ("are not asked for", sorted(set(scores) - wanted)),
-        ("have no finite score", sorted(f"{name} ({reason})" for name, reason in bad.items())),
-    ):
-        if names:
-            problems.append(f"{len(names)} clips of {corpus} {kind}: {some(names, SHOWN)}")
+    reasons = {name: _reason(score, targets) for name, score in scores.items() if name in wanted}
+    problems = [
+        f"clips of {corpus} that {kind}: {len(names)} ({some(names, SHOWN)})"
+        for kind, names in (
+            ("are not of this challenge", [name for name in scores if not form.is_id(_line_id(form, name))]),
+            ("have no score", sorted(wanted - set(scores))),
+            ("are not asked for", sorted(set(scores) - wanted)),
+            ("have no finite score", sorted(f"{name}: {reason}" for name, reason in reasons.items() if reason)),
+        )
+        if names
+    ]
     counts = form.counts.get(corpus, ())
     lines = _lines(form, scores)
     if known is None and scores and not counts:
@@ -241,29 +248,30 @@ def _part(
         )
     if problems:
         raise DataError(f"{form.name}: {'; '.join(problems)}")
-    return _rows(form, scores)
+    return _rows(form, columns, scores)
 
 
-def _reason(score: Score) -> str:
+def _reason(score: Score, targets: Sequence[str]) -> str:
     """Return why a score cannot be sent, or an empty string."""
     if not score.ok:
         return score.status
-    return "" if all(math.isfinite(value) for value in score.targets.values()) else "not finite"
+    absent = [target for target in targets if target not in score.targets]
+    if absent:
+        return f"no {some(absent)}"
+    return "" if all(math.isfinite(score.targets[target]) for target in targets) else "not finite"
 
 
-def _rows(form: Challenge, scores: Mapping[str, Score]) -> dict[str, dict[str, float]]:
-    limits = {target: column.limits for column in form.columns for target in column.targets}
+def _rows(form: Challenge, columns: Sequence[Column], scores: Mapping[str, Score]) -> dict[str, dict[str, float]]:
+    limits = {target: column.limits for column in columns for target in column.targets}
     rows = {}
     for name in sorted({_line_id(form, name) for name in scores}):
         if name in scores:
-            rows[name] = {target: _within(value, limits.get(target)) for target, value in scores[name].targets.items()}
+            rows[name] = {target: _within(scores[name].targets[target], bounds) for target, bounds in limits.items()}
             continue
-        halves = [scores.get(f"{name}_{half}") for half in "ab"]
-        if None in halves:
+        a, b = scores.get(f"{name}_a"), scores.get(f"{name}_b")
+        if a is None or b is None:
             raise DataError(f"{form.name}: one recording of the pair '{name}' has no score")
-        rows[name] = {
-            target: _within(value - halves[1].targets[target], form.pairs) for target, value in halves[0].targets.items()
-        }
+        rows[name] = {target: _within(a.targets[target] - b.targets[target], form.pairs) for target in limits}
     return rows
 
 
