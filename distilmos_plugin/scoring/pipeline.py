@@ -192,7 +192,8 @@ class Pipeline:
         known = (
             (item.recording.flags, item.recording.duration, item.recording.native_rate) if item.recording else ((), None, None)
         )
-        return Score(item.clip.key, item.clip.path, {}, problem.status, *known, self.predictor.signature, str(problem))
+        made = (self.predictor.signature, str(problem), None, self.predictor.columns)
+        return Score(item.clip.key, item.clip.path, {}, problem.status, *known, *made)
 
 
 def _mean(values: Sequence[float], weights: Sequence[int], power: int) -> float:

@@ -58,22 +58,26 @@ def publish(expdir: str | os.PathLike) -> Path:
 def _read(path: Path) -> dict[str, Any]:
     try:
         figures = json.loads(path.read_text(encoding="utf-8"))
-        figures["signature"], figures["utterance"], figures["system"]
+        for name in ("signature", "target", "targets", "utterance", "system"):
+            figures[name]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a metrics file ({type(error).__name__}: {error}); evaluate the set again") from None
     return figures
 
 
 def _table(sets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the rows: one a test set and level; 95 % intervals in brackets."""
-    yield f"| test set | level | n | {' | '.join(metric.upper() for metric in METRICS)} |"
-    yield "|---|---|--:|" + "--:|" * len(METRICS)
+    """Yield the rows: one a test set, target and level; 95 % intervals in brackets."""
+    yield f"| test set | target | level | n | {' | '.join(metric.upper() for metric in METRICS)} |"
+    yield "|---|---|---|--:|" + "--:|" * len(METRICS)
     for name, figures in sets.items():
-        for level, count in (("utterance", "n_utterances"), ("system", "n_systems")):
-            block = figures[level]
-            if block is not None:
-                cells = [_cell(block, metric) for metric in METRICS]
-                yield f"| {name} | {level} | {figures.get(count, '')} | {' | '.join(cells)} |"
+        for target, blocks in {figures["target"]: figures, **figures["targets"]}.items():
+            for level, count in (("utterance", "n_utterances"), ("system", "n_systems")):
+                block = blocks[level]
+                if block is not None:
+                    cells = [_cell(block, metric) for metric in METRICS]
+                    yield f"| {name} | {target} | {level} | {blocks.get(count, '')} | {' | '.join(cells)} |"
+    yield ""
+    yield from dict.fromkeys(figures["truth"] for figures in sets.values() if figures.get("truth"))
     yield ""
     yield "In brackets: 95 % bootstrap intervals. How they were measured:"
     yield ""

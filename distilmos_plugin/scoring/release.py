@@ -128,7 +128,7 @@ def _card(release: Release, config: Config, model: MOSModel, sections: Mapping[s
         "",
         "```python",
         "import distilmos_plugin as dm",
-        'dm.load("path/to/this/folder").score("a.wav").mos',
+        'dm.load("path/to/this/folder").score("a.wav")' + (".mos" if "mos" in config.targets else ".targets"),
         "```",
     ]
     for title, content in sections.items():

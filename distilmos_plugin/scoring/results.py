@@ -68,6 +68,7 @@ class Score:
         signature: what made the score; equal signatures make scores comparable.
         reason: one sentence where there is no score.
         frames: scores over time, where they were asked for.
+        wanted: what there would be scores of; null in score files where there are none.
     """
 
     key: str
@@ -80,10 +81,11 @@ class Score:
     signature: str
     reason: str | None = None
     frames: Curve | None = field(default=None, repr=False)
+    wanted: tuple[str, ...] = field(default=("mos",), repr=False, compare=False)
 
     @property
     def mos(self) -> float | None:
-        """The mean opinion score; None without a score, or if the model does not predict ``mos``."""
+        """The mean opinion score; None without a score, or if the model does not predict ``mos`` (see ``targets``)."""
         return self.targets.get("mos")
 
     @property
@@ -93,12 +95,13 @@ class Score:
 
 
 def to_row(score: Score) -> dict[str, Any]:
-    """Return a score as the object of one JSON line: targets by name, ``mos`` null without a score.
+    """Return a score as the object of one JSON line: targets by name, null without a score.
 
     >>> to_row(Score("a", "a.wav", {"mos": 3.25}, "ok", (), 2.0, 16000, "s"))["mos"]
     3.25
     """
-    targets = {name: round(value, DECIMALS) for name, value in score.targets.items()} or {"mos": None}
+    targets = {name: round(value, DECIMALS) for name, value in score.targets.items()}
+    targets = targets or dict.fromkeys(score.wanted)
     row = {"key": score.key, "path": score.path, **targets, "status": score.status, "flags": list(score.flags)}
     row["duration"] = None if score.duration is None else round(score.duration, DECIMALS)
     row |= {"sample_rate": score.sample_rate, "signature": score.signature}
@@ -125,7 +128,8 @@ def from_row(row: Mapping[str, Any]) -> Score:
     common = (row["key"], row["path"], targets, status, tuple(row["flags"]), row["duration"], row["sample_rate"])
     if not isinstance(common[0], str):
         raise TypeError("the key is not text")
-    return Score(*common, row["signature"], row.get("reason"), frames)
+    wanted = tuple(name for name in row if name not in FIELDS)
+    return Score(*common, row["signature"], row.get("reason"), frames, wanted)
 
 
 def to_line(score: Score) -> bytes:

@@ -17,6 +17,9 @@ def expdir(release, tmp_path):
     (tmp_path / "exp" / "test").mkdir()
     figures = {
         "signature": models.load(release, "cpu").signature,
+        "target": "mos",
+        "targets": {"sig": {"n_utterances": 239, "n_systems": 0, "utterance": {"lcc": 0.75}, "system": None}},
+        "truth": "Made on the spot.",
         "n_utterances": 240,
         "n_systems": 24,
         "utterance": {"lcc": 0.8765, "lcc_ci": [0.85, 0.9], "srcc": 0.87, "srcc_ci": [None, None], "rmse": None, "ktau": 0.7},
@@ -31,8 +34,10 @@ def test_figures_go_into_the_card_once(expdir, capsys):
     assert publish(expdir) == expdir / "model"
     card = (expdir / "model" / "README.md").read_text()
     assert card.startswith(before)
-    assert "| test | utterance | 240 | 0.876 [0.850, 0.900] | 0.870 | 0.700 | - |" in card
-    assert "| test | system | 24 | 0.950 | 0.940 | 0.800 | 0.200 |" in card
+    assert "| test | mos | utterance | 240 | 0.876 [0.850, 0.900] | 0.870 | 0.700 | - |" in card
+    assert "| test | mos | system | 24 | 0.950 | 0.940 | 0.800 | 0.200 |" in card
+    assert "| test | sig | utterance | 239 | 0.750 | - | - | - |" in card
+    assert "\nMade on the spot.\n" in card
     publish(expdir)
     assert (expdir / "model" / "README.md").read_text() == card
     assert f"--model {expdir / 'model'}" in capsys.readouterr().err
