@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +35,8 @@ def prepare(
         bool, typer.Option("--subset", help="--data-root holds a part of the corpus: do not compare the number of clips.")
     ] = False,
     settings: Annotated[
-        list[str], typer.Option("--option", help="An option of this corpus alone, name=value; its page lists them.")
+        list[str],
+        typer.Option("--option", help="An option of this corpus alone, name=value; see `corpus show`."),
     ] = [],  # noqa: B006  typer copies it
 ) -> None:
     """Make the data directories of a corpus. A corpus that is complete and current is left alone."""
@@ -64,6 +66,14 @@ def list_all() -> None:
     from distilmos_plugin.corpora import describe
 
     print(describe())
+
+
+@app.command("show")
+def show(name: Annotated[str, typer.Argument(help="Corpus: `distilmos corpus list` names them.")]) -> None:
+    """Say what a corpus is: source, licence, size, layout, options, citation."""
+    from distilmos_plugin.corpora import importer
+
+    print(inspect.cleandoc(importer(name).__doc__ or "").replace("``", ""))
 
 
 @app.command("check")

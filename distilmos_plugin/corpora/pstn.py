@@ -1,4 +1,4 @@
-"""PSTN corpus of the ConferencingSpeech 2022 challenge: telephone calls of speech with and without added noise.
+"""PSTN corpus of the ConferencingSpeech 2022 challenge: speech after telephone calls.
 
 Source:   https://challenge.blob.core.windows.net/pstn/train.zip (not fetched by this program: its licence is not known).
 Licence:  not known.

@@ -1,4 +1,4 @@
-"""Tencent corpus of the ConferencingSpeech 2022 challenge: Mandarin calls through a simulated chain, dry and reverberant.
+"""Tencent corpus of the ConferencingSpeech 2022 challenge: Mandarin, without and with reverberation.
 
 Source:   https://github.com/ConferencingSpeech/ConferencingSpeech2022; the archive as mirrored in
           https://huggingface.co/datasets/urgent-challenge/urgent26_track2_sqa, ``TencentCorpus.zip``.
@@ -25,7 +25,7 @@ from distilmos_plugin.corpora.root import Root, stem
 MIRROR = "https://huggingface.co/datasets/urgent-challenge/urgent26_track2_sqa/resolve/main"
 CARD = Card(
     name="tencent",
-    title="ConferencingSpeech 2022, Tencent: Mandarin calls, dry and reverberant",
+    title="ConferencingSpeech 2022, Tencent: Mandarin, dry and reverberant",
     source="https://github.com/ConferencingSpeech/ConferencingSpeech2022",
     licence="Apache-2.0",
     clips={"train": 10406, "dev": 1157},

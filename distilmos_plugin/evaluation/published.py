@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from distilmos_plugin.corpora import CORPORA, corpus_of
+from distilmos_plugin.corpora import CORPORA, corpus_of, importer
 from distilmos_plugin.corpora.pooling import OUT_OF_DOMAIN, TEST
 from distilmos_plugin.evaluation.correlations import METRICS
 from distilmos_plugin.evaluation.tables import figure
@@ -86,12 +86,13 @@ def published_tables(ours: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Ite
     cited: dict[str, int] = {}
     for corpus, sets in ours.items():
         for test_set in sets or known_sets(corpus):
+            clips = importer(corpus).CARD.clips.get(test_set)
             for level in LEVELS:
                 known = [row for row in published(corpus, test_set) if row.levels.get(level)]
                 if known:
                     yield f"### {corpus}, {test_set}, {level} level"
                     yield ""
-                    yield from _table_of(known, level, sets.get(test_set, {}), cited)
+                    yield from _table_of(known, level, sets.get(test_set, {}), clips, cited)
                     yield ""
     for source, number in cited.items():
         yield f"{number}. {source}"
@@ -99,13 +100,20 @@ def published_tables(ours: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Ite
         yield ""
 
 
-def _table_of(known: Sequence[Published], level: str, figures: Mapping[str, Any], cited: dict[str, int]) -> Iterator[str]:
-    """Yield one table; sources are numbered in the order in which they are cited."""
+def _table_of(
+    known: Sequence[Published], level: str, ours: Mapping[str, Any], clips: int | None, cited: dict[str, int]
+) -> Iterator[str]:
+    """Yield one table; sources are numbered in the order in which they are cited.
+
+    Where ours is not of all ``clips`` of the set it says so: the others' figures are of another set then.
+    """
     yield _line(["", *(name.upper() for name in METRICS), ""])
     yield _line(["---", *["--:"] * len(METRICS), "---"])
-    block = figures.get(level) if figures.get("target") == TARGET else None
+    block = ours.get(level) if ours.get("target") == TARGET else None
     if block is not None:
-        yield _line(["**ours**", *(figure(block[name], block[f"{name}_ci"]) for name in METRICS), ""])
+        count = ours["n_utterances"]
+        caveat = f"{count} of the {clips} clips that the others are on" if clips not in (None, count) else ""
+        yield _line(["**ours**", *(figure(block[name], block[f"{name}_ci"]) for name in METRICS), caveat])
     for row in known:
         number = cited.setdefault(row.source, len(cited) + 1)
         yield _line([row.model, *_cells(row.levels[level]), "; ".join([f"[{number}]", *row.caveats])])

@@ -211,3 +211,4 @@ def test_the_commands_read_and_write_tables_and_list_every_corpus(root, tmp_path
     header, *listed = command("list").splitlines()
     assert header.split() == ["corpus", "clips", "targets", "licence", "what"]
     assert [line.split()[0] for line in listed] == sorted(corpora.CORPORA)
+    assert "Licence:  CC BY-NC-SA 4.0." in command("show", "somos")

@@ -48,7 +48,10 @@ def test_a_recipe_says_where_its_corpus_comes_from_as_the_importer_does(recipe):
     described = re.findall(r"data/\w+ --data-root FOLDER`; `distilmos_plugin/corpora/(\w+)\.py`", text)
     assert described
     for corpus in described:
-        assert importer(corpus).__doc__.partition("\n\n")[2].rstrip().replace("``", "") in text
+        told = importer(corpus).__doc__.replace("``", "")
+        for part in ("Source", "Licence"):
+            (paragraph,) = re.findall(rf"^{part}:.*?(?=^\w+:)", told, flags=re.MULTILINE | re.DOTALL)
+            assert paragraph in text, f"egs/{recipe.name}/README.md: copy the docstring of corpora/{corpus}.py"
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=name_of)

@@ -14,6 +14,7 @@ OURS = {
     "target": "mos",
     "utterance": dict.fromkeys(METRICS, 0.5) | {f"{name}_ci": [0.4, 0.6] for name in METRICS},
     "system": None,
+    "n_utterances": 1066,
 }
 
 
@@ -44,6 +45,12 @@ def test_ours_comes_first_with_its_interval_and_the_sources_are_numbered_below()
     assert any(line.startswith("2. results of the VoiceMOS Challenge 2022") for line in lines)
     assert "### bvcc, test, system level" in lines  # ours has no systems there: the published stand alone
     assert not any("ours" in line for line in lines[lines.index("### bvcc, test, system level") :])
+
+
+def test_ours_on_fewer_clips_says_so():
+    lines = list(published_tables({"bvcc": {"test": OURS | {"n_utterances": 1060}}}))
+    (ours,) = (line for line in lines if "**ours**" in line)
+    assert ours.endswith("| 1060 of the 1066 clips that the others are on |")
 
 
 def test_without_figures_of_ours_all_known_test_sets_are_shown():
