@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from distilmos_plugin.config import Config
 from distilmos_plugin.errors import TrainingError, some, suggest
+from distilmos_plugin.files import file_digest, fingerprint
 
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "radam": torch.optim.RAdam, "sgd": torch.optim.SGD}
 
@@ -53,9 +54,18 @@ def initialise(model: nn.Module, init_param: Iterable[str]) -> list[str]:
     return done
 
 
+def init_digest(init_param: Iterable[str]) -> str:
+    """Return digits that change with the content of the files that ``init_param`` names; a missing one is left out."""
+    paths = [_weights(Path(entry.split(":", 1)[0])) for entry in init_param]
+    return fingerprint([file_digest(path) for path in paths if path.is_file()])
+
+
+def _weights(path: Path) -> Path:
+    return path / "model.safetensors" if path.is_dir() else path
+
+
 def _read_state(path: Path, entry: str) -> dict[str, Tensor]:
-    if path.is_dir():
-        path = path / "model.safetensors"
+    path = _weights(path)
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

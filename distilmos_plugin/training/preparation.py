@@ -22,7 +22,7 @@ from distilmos_plugin.scoring.release import write_release
 from distilmos_plugin.training.card import describe_training
 from distilmos_plugin.training.experiment import Experiment, data_fingerprint
 from distilmos_plugin.training.loop import EpochBatches
-from distilmos_plugin.training.optimisation import freeze, initialise
+from distilmos_plugin.training.optimisation import freeze, init_digest, initialise
 from distilmos_plugin.training.ranking import Criterion, check_criterion
 from distilmos_plugin.training.token_targets import TokenTargets
 from distilmos_plugin.training.validation import valid_metrics, without_systems
@@ -87,6 +87,8 @@ class Preparation:
         tokens = TokenTargets.read(config, tokens_dir)
         if tokens is not None:
             found["tokens"] = tokens.digest
+        if config.init_param:
+            found["init_param"] = init_digest(config.init_param)
         experiment = Experiment(Path(expdir), config, found | dict(inputs or {}))
         return cls(experiment, sets, tokens, criterion, allow_pipes, states_dir)
 
