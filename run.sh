@@ -194,7 +194,6 @@ fi
 if [ -z "$test_sets" ] && [ -d "$datadir" ]; then
     test_sets=$(cd "$datadir" && for set in test*/; do [ -f "$set/wav.scp" ] && printf '%s ' "${set%/}"; done || true)
 fi
-[ -d "$labelled" ] || labelled=$datadir
 if begin 5 "inference"; then
     for set in $test_sets; do
         run distilmos score "$datadir/$set" --model "$model" -o "$expdir/$set/scores.jsonl" $([ "$again" ] || echo --resume) ||
@@ -205,7 +204,9 @@ fi
 
 if begin 6 "evaluation"; then
     for set in $test_sets; do
-        run distilmos evaluate "$expdir/$set/scores.jsonl" --data "$labelled/$set" ${again:+--force}
+        labels=$labelled/$set
+        [ -d "$labels" ] || labels=$datadir/$set  # a teacher labels what is trained on, not the tests
+        run distilmos evaluate "$expdir/$set/scores.jsonl" --data "$labels" ${again:+--force}
     done
     others=()
     for other in $against; do others+=(--against "$other"); done
