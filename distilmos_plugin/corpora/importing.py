@@ -13,6 +13,7 @@ import json
 import math
 import os
 import re
+import shutil
 import urllib.parse
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +25,7 @@ from typing import Any
 from distilmos_plugin import audio
 from distilmos_plugin.corpora.card import Card
 from distilmos_plugin.corpora.root import Root
-from distilmos_plugin.data.directory import DataDirectory, Rating, write_data_directory
+from distilmos_plugin.data.directory import WAV, DataDirectory, Rating, write_data_directory
 from distilmos_plugin.errors import DataError, some
 from distilmos_plugin.files import STAMP, atomic_write, fingerprint, stamp_is_current, write_json, write_stamp
 from distilmos_plugin.progress import say, track
@@ -129,23 +130,7 @@ def import_corpus(
     _check_clips(card, root, sets, others)
     _check_counts(card, root, sets, strict, subset)
     kept, missing = _part_missing(card, root, sets, strict, allow_missing)
-    output = Path(output)
-    _refuse_foreign(output, card)
-    inputs = {"corpus": card.name, "version": VERSION, "root": str(root.path.resolve()), "options": options}
-    inputs["sets"] = {name: _set_fingerprint(root, clips) for name, clips in kept.items()}
-    wavs = [output / name / "wav.scp" for name in kept]
-    if stamp_is_current(output, inputs) and all(path.is_file() for path in wavs):
-        say(f"{card.name}: {output} is complete and current, nothing to do")
-        return
-    (output / STAMP).unlink(missing_ok=True)
-    for name, clips in kept.items():
-        stamp = {"corpus": card.name, "set": inputs["sets"][name], "version": VERSION}
-        if not (stamp_is_current(output / name, stamp) and (output / name / "wav.scp").is_file()):
-            _write_set(output / name, card, root, clips, nj)
-            write_stamp(output / name, stamp)
-    _write_missing(output / MISSING, missing)
-    write_json(output / ABOUT, _about(card, root, kept, missing, options))
-    write_stamp(output, inputs)
+    _write(Path(output), card, root, kept, missing, options, nj)
     counts = ", ".join(f"{name} {len(clips)}" for name, clips in kept.items())
     say(f"{card.name}: {counts} clips in {output}" + "".join(f"\n{card.name}: {note}" for note in root.notes))
 
@@ -254,13 +239,42 @@ def _absent(root: Root, clip: Clip) -> str | None:
     return next((path for path in paths if not (root.path / path).is_file()), None)
 
 
-def _refuse_foreign(output: Path, card: Card) -> None:
-    try:
-        found = json.loads((output / STAMP).read_text(encoding="utf-8"))["inputs"]["corpus"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+def _write(output: Path, card: Card, root: Root, kept: Sets, missing: Sets, options: Mapping[str, Any], nj: int) -> None:
+    """Write what is not there already, or not from exactly these tables and this audio."""
+    before = _earlier_sets(output, card)
+    inputs = {"corpus": card.name, "version": VERSION, "root": str(root.path.resolve()), "options": dict(options)}
+    inputs["sets"] = {name: _set_fingerprint(root, clips) for name, clips in kept.items()}
+    wavs = [output / name / WAV for name in kept]
+    if stamp_is_current(output, inputs) and all(path.is_file() for path in wavs):
+        say(f"{card.name}: {output} is complete and current, nothing to do")
         return
+    (output / STAMP).unlink(missing_ok=True)
+    for name in before - kept.keys():  # of other options: as a test set of these it would be scored and evaluated
+        shutil.rmtree(output / name, ignore_errors=True)
+    for name, clips in kept.items():
+        stamp = {"corpus": card.name, "set": inputs["sets"][name], "version": VERSION}
+        if not (stamp_is_current(output / name, stamp) and (output / name / WAV).is_file()):
+            _write_set(output / name, card, root, clips, nj)
+            write_stamp(output / name, stamp)
+    _write_missing(output / MISSING, missing)
+    write_json(output / ABOUT, _about(card, root, kept, missing, options))
+    write_stamp(output, inputs)
+
+
+def _earlier_sets(output: Path, card: Card) -> set[str]:
+    """Return the sets that an earlier run made in ``output``.
+
+    Raises:
+        DataError: if it was of another corpus.
+    """
+    try:
+        inputs = json.loads((output / STAMP).read_text(encoding="utf-8"))["inputs"]
+        found, sets = inputs["corpus"], {name for name in inputs.get("sets", ()) if Path(name).name == name}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return set()
     if found != card.name:
         raise DataError(f"{output} holds the corpus '{found}'; give '{card.name}' a folder of its own")
+    return sets
 
 
 def _set_fingerprint(root: Root, clips: Sequence[Clip]) -> str:

@@ -12,6 +12,7 @@ from distilmos_plugin.corpora.card import Card
 from distilmos_plugin.corpora.importing import Clip, id_of, import_corpus, key_of, seeded_part
 from distilmos_plugin.data.directory import DataDirectory
 from distilmos_plugin.errors import DataError
+from distilmos_plugin.files import write_stamp
 from tests.corpora.miniatures.material import write_wav
 
 CARD = Card("three", "three clips", "nowhere", "free", {"test": 3}, ("mos",), {"mos": (1, 5)}, marks=("wav",), ids=r"[a-c].*")
@@ -136,10 +137,22 @@ def test_what_was_cut_off_goes_on_with_the_sets_that_are_not_done(folder):
     assert len(DataDirectory.read(output / "test").keys) == 2
 
 
+def test_sets_of_other_options_do_not_stay(folder):
+    output = folder.parent / "data"
+    card = dataclasses.replace(CARD, clips={})
+    import_corpus(card, lambda root: {"train": CLIPS[:1], "test": CLIPS[1:]}, output, data_root=folder)
+    (output / "mine").mkdir()
+    import_corpus(card, lambda root: {"train": CLIPS[:1]}, output, data_root=folder)
+    assert sorted(path.name for path in output.iterdir() if path.is_dir()) == ["mine", "train"]
+
+
 def test_a_folder_with_another_corpus_is_not_written_over(folder):
     run(folder)
     with pytest.raises(DataError, match="holds the corpus 'three'"):
         run(folder, card=dataclasses.replace(CARD, name="four"))
+    write_stamp(folder.parent / "data", {"corpus": "mini", "seed": 0})
+    with pytest.raises(DataError, match="holds the corpus 'mini'"):
+        run(folder)
 
 
 def test_audio_that_two_sets_share_is_said(folder):
