@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from distilmos_plugin.scoring.ensemble import Ensemble
     from distilmos_plugin.scoring.predictor import Predictor
     from distilmos_plugin.scoring.results import Score
 
@@ -21,7 +22,7 @@ __all__ = ["__version__", "load", "score"]
 DEFAULT_MODEL = "mini"
 
 
-def load(model: str = DEFAULT_MODEL, device: str = "auto", precision: str = "fp32") -> Predictor:
+def load(model: str = DEFAULT_MODEL, device: str = "auto", precision: str = "fp32") -> Predictor | Ensemble:
     """Load a model once, to score with it often.
 
     Args:

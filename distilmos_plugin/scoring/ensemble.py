@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+from torch import nn
+
 from distilmos_plugin import __version__
 from distilmos_plugin.errors import ConfigError, some
 from distilmos_plugin.scoring.predictor import READERS, Predictor
@@ -91,6 +94,21 @@ class Ensemble:
         if self.identity:
             model, version = f"model:{_full_label(self)}", f"v:{__version__}"
         return "|".join([head, model, version, *rest])
+
+    @property
+    def model(self) -> nn.ModuleList:
+        """The members' models."""
+        return nn.ModuleList(predictor.model for predictor in self.predictors)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the models are."""
+        return self.predictors[0].device
+
+    @property
+    def precision(self) -> str:
+        """Of the first member; the signature has those of all."""
+        return self.predictors[0].precision
 
     def score(self, source: Any, sample_rate: int | None = None, *, frames: bool = False, allow_pipes: bool = False) -> Score:
         """Score one clip; as :meth:`Predictor.score`, without scores over time.

@@ -157,6 +157,18 @@ class TestReleasedAsOneModel:
             sources = [model.score(path), model.score(path.read_bytes()), model.score(file), model.score(samples, rate)]
         assert len({score.mos for score in sources}) == 1
 
+    def test_its_models_are_moved_and_shared_as_one(self, folder_of_two):
+        one, other = load(folder_of_two, "cpu"), load(folder_of_two, "cpu")
+        assert (one.device.type, one.precision) == ("cpu", "fp32")
+        with torch.no_grad():
+            for value in one.model.parameters():
+                value.zero_()
+        assert one.score(speech(1.0), 16000).mos != other.score(speech(1.0), 16000).mos
+        tensors = one.model.state_dict(keep_vars=True)
+        for key, tensor in other.model.state_dict(keep_vars=True).items():
+            tensor.data = tensors[key].data
+        assert one.score(speech(1.0), 16000).mos == other.score(speech(1.0), 16000).mos
+
     def test_an_ensemble_can_be_a_member(self, folder_of_two, release, tmp_path):
         nested = tmp_path / "nested"
         write_ensemble(nested, [load(folder_of_two, "cpu"), load(release, "cpu")], [folder_of_two, release])
