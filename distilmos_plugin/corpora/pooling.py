@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distilmos_plugin.corpora import corpus_of
+from distilmos_plugin.corpora.importing import MISSING
 from distilmos_plugin.data.directory import DataDirectory, Rating, write_data_directory
 from distilmos_plugin.errors import DataError, some
-from distilmos_plugin.files import STAMP, fingerprint, stamp_is_current, write_json, write_stamp
+from distilmos_plugin.files import STAMP, atomic_write, fingerprint, stamp_is_current, write_json, write_stamp
 from distilmos_plugin.progress import say
 
 TRAIN, DEV, TEST, OUT_OF_DOMAIN = "train", "dev", "test", "ood"
@@ -110,9 +111,25 @@ def pool(
                 _write(path, _mapped(member, directory, maps), member)
                 if corpus := corpus_of(directory.path):  # what stands behind the labels is to be said of these too
                     write_stamp(path, {"corpus": corpus, "pool": VERSION})
+    _list_missing(output, members, sets)
     write_stamp(output, inputs)
     tests = ", ".join(sorted(path.name for path in output.glob(f"{TEST}*") if path.is_dir()))
     say(f"pool: {output}: train and dev of {', '.join(member.name for member in trained)}; tests: {tests or 'none'}")
+
+
+def _list_missing(output: Path, members: Sequence[Member], sets: Mapping[str, Mapping[str, DataDirectory]]) -> None:
+    """Say of the test sets here what the corpora say of theirs: which clips have no audio."""
+    rows = []
+    for member in members:
+        tested = {part for part in sets[member.name] if part not in (TRAIN, DEV) or member.tested_only}
+        if (member.folder / MISSING).is_file():
+            for row in (member.folder / MISSING).read_text(encoding="utf-8").splitlines()[1:]:
+                part, _, rest = row.partition("\t")
+                rows += [f"{_test_name(member, part)}\t{rest}"] if part in tested else []
+    (output / MISSING).unlink(missing_ok=True)
+    if rows:
+        with atomic_write(output / MISSING) as file:
+            file.writelines(f"{row}\n" for row in ("set\tid\tpath", *rows))
 
 
 def _remove_old_tests(output: Path) -> None:

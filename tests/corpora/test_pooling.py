@@ -41,6 +41,13 @@ def test_keys_systems_and_listeners_begin_with_the_corpus(tmp_path):
     assert train.seconds() == dict.fromkeys(train.keys, 2.0)
 
 
+def test_clips_that_a_corpus_lists_as_missing_are_missing_in_its_test_set_here(tmp_path):
+    bvcc = corpus(tmp_path / "bvcc")
+    (bvcc / "missing.tsv").write_text("set\tid\tpath\ntrain\ta\twav/a.wav\ntest\tb\twav/b.wav\n")
+    pool(tmp_path / "pool", [bvcc, corpus(tmp_path / "somos")])
+    assert (tmp_path / "pool" / "missing.tsv").read_text() == "set\tid\tpath\ntest_bvcc\tb\twav/b.wav\n"
+
+
 def test_keys_that_have_their_corpus_already_stay_as_they_are(tmp_path):
     folder = tmp_path / "bvcc"
     for part in ("train", "dev", "test"):
