@@ -131,6 +131,19 @@ def test_mixed_precision_accumulation_and_loading_processes(corpus: Path, config
     assert entry["train"]["loss"] > 0
 
 
+def test_mixed_precision_leaves_the_labels_as_they_are(corpus: Path, config: Config, tmp_path: Path):
+    """2.5 and 2.503 are one number in bfloat16."""
+    losses = []
+    for label in ("2.5", "2.503"):
+        shutil.copytree(corpus / "train", tmp_path / label)
+        keys = [line.split()[0] for line in (tmp_path / label / "utt2mos").read_text().splitlines()]
+        (tmp_path / label / "utt2mos").write_text("".join(f"{key} {label}\n" for key in keys))
+        still = override(config, ["use_amp=true", "max_epoch=1", "optim_conf.lr=0.0"])
+        train(still, tmp_path / label, corpus / "dev", tmp_path / f"exp{label}", ngpu=0)
+        losses.append(history_of(tmp_path / f"exp{label}")[0]["train"]["loss"])
+    assert losses[0] != losses[1]
+
+
 def test_listeners_are_trained_on_single_ratings(corpus: Path, config: Config, tmp_path: Path):
     conf = override(config, ["single_ratings=2", "model_conf.listeners=true", "max_epoch=1"])
     train(conf, corpus / "train", corpus / "dev", tmp_path / "exp", ngpu=0)
@@ -204,7 +217,9 @@ def tokens(distilmos: Config, corpus: Path, tmp_path_factory: pytest.TempPathFac
     return folder
 
 
-def test_the_token_loss_falls_and_the_release_comes_without_its_heads(distilmos: Config, tokens: Path, corpus: Path, tmp_path: Path):
+def test_the_token_loss_falls_and_the_release_comes_without_its_heads(
+    distilmos: Config, tokens: Path, corpus: Path, tmp_path: Path
+):
     cropped = override(distilmos, ["max_seconds=0.7"])
     train(cropped, corpus / "train", corpus / "dev", tmp_path / "exp", tokens, ngpu=0)
     first, second = (entry["train"] for entry in history_of(tmp_path / "exp"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from distilmos_plugin.errors import ConfigError
-from distilmos_plugin.training.ranking import best_epochs, check_criterion, epochs_without_gain
+from distilmos_plugin.training.ranking import best_epochs, check_criterion, epochs_without_gain, standing
 from distilmos_plugin.training.validation import valid_metrics, without_systems
 
 NAN = float("nan")
@@ -61,3 +63,19 @@ def test_without_systems_utterance_figures_rank():
 
 def test_figures_of_further_targets_carry_their_name():
     assert {"utterance_lcc", "system_srcc", "utterance_lcc_sig", "system_srcc_sig"} < set(valid_metrics(("mos", "sig"), True))
+
+
+def test_standing_orders_epochs_as_their_merit_does_and_never_changes():
+    """For a trainer that ranks by one number, given when the epoch ends; ties and missing figures included."""
+    generator = random.Random(0)
+    criterion = (("valid", "system_srcc", "max"), ("valid", "loss", "min"))
+    for _ in range(20):
+        entries, numbers = [], []
+        for epoch in range(1, 16):
+            srcc = generator.choice([None, 0.5, 0.6, 0.7])
+            entries.append({"epoch": epoch, "valid": {"system_srcc": srcc, "loss": generator.choice([1.0, 2.0])}})
+            given = standing(entries, criterion)
+            assert given[:-1] == numbers
+            numbers = given
+            ranked = sorted(range(1, epoch + 1), key=lambda number: (-numbers[number - 1], number))
+            assert ranked == best_epochs(entries, criterion, epoch)
