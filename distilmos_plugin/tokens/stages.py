@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from distilmos_plugin.config import Config
 from distilmos_plugin.data.directory import DataDirectory
 from distilmos_plugin.errors import TokenError
-from distilmos_plugin.files import file_digest, fingerprint, stamp_is_current, write_stamp
+from distilmos_plugin.files import fingerprint, stamp_is_current, write_stamp
 from distilmos_plugin.progress import say
-from distilmos_plugin.upstreams.resolver import ASSETS, TINY
+from distilmos_plugin.upstreams.resolver import checkpoint_digests
 
 if TYPE_CHECKING:
     from distilmos_plugin.upstreams.upstream import Upstream
@@ -89,12 +89,10 @@ def _load(config: Config) -> Upstream:
 
 def _upstream(config: Config) -> dict[str, Any]:
     """Return what tells one upstream from another without loading it."""
-    path = ASSETS / "tiny.pt" if config.upstream == TINY else Path(config.upstream_conf.ckpt or "")
-    files = sorted(path.glob("*")) if path.is_dir() and config.upstream_conf.ckpt else [path]
     return {
         "name": config.upstream,
         "ckpt": config.upstream_conf.ckpt,
-        "files": {file.name: file_digest(file) for file in files if file.is_file()},
+        "files": checkpoint_digests(config.upstream, config.upstream_conf.ckpt),
         "num_layers": config.upstream_conf.num_layers,
     }
 

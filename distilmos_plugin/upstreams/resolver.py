@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from distilmos_plugin.errors import UpstreamError, suggest
+from distilmos_plugin.files import file_digest
 from distilmos_plugin.upstreams.sfi import folder
 
 TINY = "tiny"
@@ -113,6 +114,15 @@ def entry(name: str) -> UpstreamEntry:
     return UpstreamEntry(
         name, function.module, _needs(name, function), "exact" if exact else "equal lengths", _broken(name, package, function)
     )
+
+
+def checkpoint_digests(name: str, ckpt: str | None) -> dict[str, str]:
+    """Return file name -> SHA-256 of what lies here of an upstream: tells one from another without loading it."""
+    source = ASSETS / "tiny.pt" if name == TINY else name if folder.is_sfi(name) else ckpt
+    if source is None:
+        return {}
+    files = sorted(Path(source).glob("*")) if Path(source).is_dir() else [Path(source)]
+    return {file.name: file_digest(file) for file in files if file.is_file()}
 
 
 def hubconf_module(name: str) -> str:

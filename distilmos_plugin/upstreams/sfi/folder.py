@@ -49,6 +49,7 @@ def write(path: str | os.PathLike, description: Description, weights: Mapping[st
     """Write or replace a folder's two files; the description comes last, and with it the folder is complete."""
     from safetensors.torch import save
 
+    (Path(path) / DESCRIPTION).unlink(missing_ok=True)
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
     with atomic_write(Path(path) / WEIGHTS, "wb") as file:
         file.write(save(tensors, metadata={"format": "pt"}))

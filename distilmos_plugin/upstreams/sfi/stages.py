@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from distilmos_plugin.config import Config, to_dict
 from distilmos_plugin.data.directory import DataDirectory
 from distilmos_plugin.errors import UpstreamError
 from distilmos_plugin.files import file_digest, fingerprint, stamp_is_current, write_stamp
 from distilmos_plugin.progress import say
-from distilmos_plugin.upstreams.resolver import ASSETS, TINY
+from distilmos_plugin.upstreams.resolver import checkpoint_digests
 from distilmos_plugin.upstreams.sfi import folder
 
 CONVERTED, DISTILLED = "converted", "distilled"  # folders of the two upstreams
@@ -21,7 +20,11 @@ def convert_stage(config: Config, output: str | Path) -> None:
     if _unused(config):
         return
     path = Path(output) / CONVERTED
-    inputs = {"upstream": config.upstream, "checkpoint": _checkpoint(config), "conf": to_dict(config.sfi_conf)}
+    inputs = {
+        "upstream": config.upstream,
+        "checkpoint": checkpoint_digests(config.upstream, config.upstream_conf.ckpt),
+        "conf": to_dict(config.sfi_conf),
+    }
     if stamp_is_current(path, inputs):
         say(f"{path}: complete and current")
         return
@@ -62,10 +65,3 @@ def _unused(config: Config) -> bool:
     if config.sfi_conf is None:
         say("no SFI upstream is needed: there is no sfi_conf")
     return config.sfi_conf is None
-
-
-def _checkpoint(config: Config) -> dict[str, Any]:
-    """Return what tells one upstream from another without loading it."""
-    path = ASSETS / "tiny.pt" if config.upstream == TINY else Path(config.upstream_conf.ckpt or "")
-    files = sorted(path.glob("*")) if path.is_dir() and config.upstream_conf.ckpt else [path]
-    return {file.name: file_digest(file) for file in files if file.is_file()}
