@@ -231,8 +231,8 @@ def evaluate(
 
 @app.command()
 def compare(
-    a: Annotated[Path, typer.Argument(help="Score file.")],
-    b: Annotated[Path, typer.Argument(help="Score file of another model, on the same clips.")],
+    a: Annotated[str, typer.Argument(help="Score file, or a quoted pattern of several: one training run each.")],
+    b: Annotated[str, typer.Argument(help="Those of another model, on the same clips.")],
     data: Annotated[Path, typer.Option(help="Data directory with the labels.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The differences as JSON.")] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 1000,
@@ -242,7 +242,8 @@ def compare(
 ) -> None:
     """Compare two models on the same clips.
 
-    Differences of every figure with 95 % intervals and p-values, by paired bootstrap.
+    Differences of every figure with 95 % intervals and p-values, by paired bootstrap. Several runs a side count with their
+    mean.
     """
     from distilmos_plugin.data.directory import DataDirectory
     from distilmos_plugin.evaluation.compare import compare as compare_scores

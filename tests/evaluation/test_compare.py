@@ -119,3 +119,39 @@ def test_without_system_ids_there_is_no_system_level(listening_test, without):
     comparison = compare(listening_test.good, listening_test.poor, without(listening_test.data, "systems"))
     assert comparison["targets"]["mos"]["system"] is None
     assert comparison["n_systems"] == 0
+
+
+class TestSeveralRuns:
+    """Models that were trained several times: the mean figure counts, and the interval holds what the runs differ by."""
+
+    @pytest.fixture
+    def runs(self, listening_test, tmp_path):
+        """Three runs of one model that differ, and a pattern that matches them."""
+        for run, error in enumerate((0.2, 0.5, 0.8)):
+            write_scores(tmp_path / f"run{run}.jsonl", listening_test.scores(error, SIGNATURE, seed=run))
+        return str(tmp_path / "run*.jsonl")
+
+    def test_the_mean_over_the_runs_is_compared(self, listening_test, runs, tmp_path):
+        row = compare(listening_test.poor, runs, listening_test.data)["targets"]["mos"]["utterance"]["mse"]
+        alone = [
+            compare(listening_test.poor, tmp_path / f"run{run}.jsonl", listening_test.data)["targets"]["mos"]["utterance"][
+                "mse"
+            ]
+            for run in range(3)
+        ]
+        assert row["b"] == pytest.approx(sum(one["b"] for one in alone) / 3)
+        assert row["difference"] == pytest.approx(row["b"] - row["a"])
+
+    def test_the_interval_holds_the_differences_between_runs(self, listening_test, runs, tmp_path):
+        def width(b):
+            row = compare(listening_test.good, b, listening_test.data)["targets"]["mos"]["utterance"]["mse"]
+            return row["ci"][1] - row["ci"][0]
+
+        same = [tmp_path / "run1.jsonl"] * 3
+        assert width(same) == pytest.approx(width(tmp_path / "run1.jsonl"))
+        assert width(runs) > 1.5 * width(same)
+
+    def test_the_table_says_what_the_figures_are(self, listening_test, runs):
+        comparison = compare(listening_test.poor, runs, listening_test.data)
+        assert comparison["b"]["runs"] == 3
+        assert "means over 1 and 3 runs" in comparison_table(comparison)
