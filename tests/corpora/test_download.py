@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -17,11 +18,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import soundfile
 
 from distilmos_plugin.corpora import download as module
 from distilmos_plugin.corpora.card import Archive, Card
 from distilmos_plugin.corpora.download import download, extract, fetch
+from distilmos_plugin.corpora.importing import Clip, import_corpus
+from distilmos_plugin.data.directory import DataDirectory
 from distilmos_plugin.errors import DataError
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -161,6 +166,31 @@ def test_nested_archives_are_extracted_once(server, tmp_path):
     count = len(server["requests"])
     fetch(known, tmp_path)
     assert len(server["requests"]) == count
+
+
+def test_a_corpus_is_downloaded_and_imported_when_asked_for_and_only_then(server, tmp_path):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.sin(np.arange(1600) / 10), 16000, format="WAV")
+    server["files"]["/corpus.zip"] = zipped({"corpus/wav/a.wav": buffer.getvalue()})
+    known = Card("corpus", "a corpus", "somewhere", "free", {"test": 1}, ("mos",), marks=("wav",), folders=("corpus",))
+    known = dataclasses.replace(known, archives=(Archive("corpus.zip", f"{server['address']}/corpus.zip"),))
+
+    def run(**options: object) -> None:
+        import_corpus(
+            known,
+            lambda root: {"test": [Clip("a", "wav/a.wav", {"mos": 3.0})]},
+            tmp_path / "data",
+            data_root=tmp_path / "root",
+            **options,
+        )
+
+    with pytest.raises(DataError, match="no such folder"):
+        run()
+    assert server["requests"] == []
+    run(download=True)
+    assert DataDirectory.read(tmp_path / "data" / "test").targets["mos"] == {"corpus/a": 3.0}
+    run(download=True)
+    assert len(server["requests"]) == 1
 
 
 def test_what_the_licence_does_not_allow_is_not_downloaded(tmp_path):

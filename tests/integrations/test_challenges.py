@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
+from typer.testing import CliRunner
 
 from distilmos_plugin import corpora
-from distilmos_plugin.data.directory import DataDirectory
+from distilmos_plugin.cli import app
+from distilmos_plugin.data.directory import DataDirectory, write_data_directory
 from distilmos_plugin.errors import DataError
 from distilmos_plugin.files import write_json
 from distilmos_plugin.integrations.challenges.formats import CHALLENGES, describe
@@ -380,10 +382,8 @@ def test_official_figures_are_those_of_the_definitions(tmp_path):
         assert figures[level] == pytest.approx(expected, rel=1e-9)  # the same formulae in float64
 
 
-def write_directory(path: Path, truth: Mapping[str, float]) -> None:
-    from distilmos_plugin.data.directory import write_data_directory
-
-    keys = {f"bvcc/{name}": name for name in truth}
+def write_directory(path: Path, truth: Mapping[str, float], corpus: str = "bvcc") -> None:
+    keys = {f"{corpus}/{name}": name for name in truth}
     write_data_directory(
         path,
         {key: f"{name}.wav" for key, name in keys.items()},
@@ -449,3 +449,40 @@ def test_the_stage_says_why_an_answer_is_not_packed(data, tmp_path, capsys):
 
 def test_the_list_names_every_challenge():
     assert all(name in describe() for name in CHALLENGES)
+
+
+def test_main_and_out_of_domain_track_of_a_pool_are_one_answer(data, tmp_path):
+    ids = {"bvcc": "sys64e2f-utt9c183cd", "bc19": "sys11111-utt1111111"}
+    scores, directories = [], []
+    for corpus, name in ids.items():
+        directories.append(tmp_path / "pool" / f"test_{corpus}")
+        write_directory(directories[-1], {name: 3.0}, corpus)
+        scores.append(write_scores(tmp_path / f"{corpus}.jsonl", {f"{corpus}/{name}": {"mos": 2.5}}))
+    (written,) = pack_stage(scores, directories, tmp_path)
+    assert content(written) == "sys64e2f-utt9c183cd,2.500000\nsys11111-utt1111111,2.500000\n"
+
+
+# The command
+
+
+def test_the_command_packs_checks_and_scores(main, tmp_path):
+    directory, scores = main
+    file, answer = write_scores(tmp_path / "scores.jsonl", scores), tmp_path / "answer.zip"
+    options = ["--data", str(directory)]
+    commands = {
+        ("vmc2022", str(file), "-o", str(answer), *options): "",
+        ("check", str(answer), "--challenge", "vmc2022", *options): "an answer to vmc2022, 2 lines of mos",
+        ("score", str(answer), "--challenge", "vmc2022", *options, "-o", str(tmp_path / "figures.json")): "mos utterance",
+        ("list",): "vmc2026_track3",
+    }
+    for arguments, said in commands.items():
+        result = CliRunner().invoke(app, ["submit", *arguments])
+        assert result.exit_code == 0, result.output
+        assert said in result.output
+    assert content(answer).count("\n") == 2
+    assert (tmp_path / "figures.json").is_file()
+
+
+def test_a_misspelt_challenge_is_a_suggestion(tmp_path):
+    result = CliRunner().invoke(app, ["submit", "vmc2202", "scores.jsonl", "-o", str(tmp_path / "answer.zip")])
+    assert "unknown challenge 'vmc2202', did you mean 'vmc2022'?" in str(result.exception)
