@@ -1,6 +1,7 @@
 """Several corpora as one: keys, domains, scales, and a test set for each."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from distilmos_plugin.data.directory import DataDirectory, Rating, write_data_di
 from distilmos_plugin.errors import DataError
 from distilmos_plugin.files import write_stamp
 
+ROOT = Path(__file__).parents[2]
 SETS = {"train": 4, "dev": 2, "test": 2}
 
 
@@ -165,3 +167,15 @@ def test_what_cannot_be_pooled_is_named(tmp_path):
             pool(tmp_path / "pool2", [bvcc], scales=[text])
     with pytest.raises(DataError, match="needs a folder of its own"):
         pool(bvcc, [bvcc])
+
+
+def test_the_recipe_pools_what_is_there_and_names_what_is_tested_only(tmp_path):
+    for name, scale in (("bvcc", (1, 5)), ("mushra", (0, 100)), ("nisqa", (1, 5))):
+        corpus(tmp_path / name, scale=scale)
+    places = {name: f"{name}={tmp_path / name}" for name in ("bvcc", "mushra", "nisqa")}
+    options = ["--corpus", f"{places['bvcc']}+{places['mushra']}", "--test_corpora", places["nisqa"]]
+    options += ["--scales", "mushra=0,100", "--datadir", tmp_path / "pool", "--stage", "1", "--stop_stage", "1"]
+    done = subprocess.run([ROOT / "run.sh", *options, "--expdir", tmp_path / "exp"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = sorted(path.parent.name for path in (tmp_path / "pool").glob("*/wav.scp"))
+    assert found == ["dev", "test_bvcc", "test_mushra", "test_ood_nisqa", "train"]
