@@ -12,7 +12,7 @@ import pytest
 
 from distilmos_plugin.config import Config, override
 from distilmos_plugin.corpora.pooling import pool
-from distilmos_plugin.data.directory import DataDirectory
+from distilmos_plugin.data.directory import DataDirectory, write_data_directory
 from distilmos_plugin.errors import ConfigError
 from distilmos_plugin.scoring.models import load
 from distilmos_plugin.training.fit import train
@@ -77,3 +77,18 @@ def test_what_needs_a_pool_is_refused_without_one(option: str, pooled: Path, con
     with pytest.raises(ConfigError, match=r"large/train has no utt2domain; `distilmos corpus pool` makes pooled corpora"):
         train(override(config, [option]), pooled / "large" / "train", pooled / "large" / "dev", tmp_path / "exp", ngpu=0)
     assert not (tmp_path / "exp").exists()
+
+
+def test_a_target_that_one_corpus_lacks_is_learnt_from_the_others(pooled: Path, config: Config, tmp_path: Path):
+    for part in ("train", "dev", "test"):
+        rated = DataDirectory.read(pooled / "large" / part)
+        targets = rated.targets | {"sig": {key: 6 - value for key, value in rated.targets["mos"].items()}}
+        write_data_directory(tmp_path / "large" / part, rated.wav, targets, rated.systems)
+    pool(tmp_path / "both", [tmp_path / "large", pooled / "small"])
+    options = override(config, ["targets=[mos, sig]", "max_epoch=1"])
+    model = train(options, tmp_path / "both" / "train", tmp_path / "both" / "dev", tmp_path / "exp", ngpu=0)
+    (entry,) = [json.loads(line) for line in (tmp_path / "exp" / "history.jsonl").read_text().splitlines()]
+    assert np.isfinite(entry["train"]["loss_sig"])
+    assert entry["valid"]["utterance_lcc_sig"] is not None  # over the clips that have the label
+    score = load(model, device="cpu").score(rated.wav[rated.keys[0]])
+    assert set(score.targets) == {"mos", "sig"}
