@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 import urllib.parse
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from typing import Any
 
 from distilmos_plugin import audio
 from distilmos_plugin.corpora.card import Card
+from distilmos_plugin.corpora.leakage import shared_audio
 from distilmos_plugin.corpora.root import Root
 from distilmos_plugin.data.directory import WAV, DataDirectory, Rating, write_data_directory
 from distilmos_plugin.errors import DataError, some
@@ -162,10 +162,8 @@ def _marked(card: Card, given: Path) -> Path | None:
 
 
 def _check_clips(card: Card, root: Root, sets: Sets, others: Sequence[Card]) -> None:
-    """Check ids, labels and systems; add to the notes what audio is in two sets."""
+    """Check ids, labels and systems."""
     seen: dict[str, str] = {}
-    audio_of: dict[str, str] = {}
-    shared: Counter[tuple[str, str]] = Counter()
     for name, clips in sets.items():
         if not clips:
             raise DataError(f"{card.name}: {root.path}: no clips for {name}; is this the whole download?")
@@ -181,10 +179,7 @@ def _check_clips(card: Card, root: Root, sets: Sets, others: Sequence[Card]) -> 
                 where = f"twice in {name}" if seen[clip.id] == name else f"in {seen[clip.id]} and in {name}"
                 raise DataError(f"{card.name}: {root.path}: the clip '{clip.id}' is {where}")
             seen[clip.id] = name
-            if audio_of.setdefault(clip.wav, name) != name:
-                shared[audio_of[clip.wav], name] += 1
             _check_labels(card, root, clip)
-    root.notes += [f"{a} and {b} have the audio of {count} clips in common" for (a, b), count in shared.items()]
 
 
 def _check_labels(card: Card, root: Root, clip: Clip) -> None:
@@ -257,6 +252,7 @@ def _write(output: Path, card: Card, root: Root, kept: Sets, missing: Sets, opti
             _write_set(output / name, card, root, clips, nj)
             write_stamp(output / name, stamp)
     _write_missing(output / MISSING, missing)
+    _note_shared(root, kept)
     write_json(output / ABOUT, _about(card, root, kept, missing, options))
     write_stamp(output, inputs)
 
@@ -347,6 +343,14 @@ def _write_missing(path: Path, missing: Mapping[str, Sequence[Clip]]) -> None:
     with atomic_write(path) as file:
         file.write("set\tid\tpath\n")
         file.writelines("\t".join(row) + "\n" for row in rows)
+
+
+def _note_shared(root: Root, kept: Sets) -> None:
+    """Say which sets have audio in common."""
+    paths = {name: {clip.id: os.path.join(root.path, clip.wav) for clip in clips} for name, clips in kept.items()}
+    for (first, second), pairs in shared_audio(paths).items():
+        names = some([f"{a} = {b}" for a, b in pairs], SHOWN)
+        root.notes.append(f"{first} and {second} have audio in common: {len(pairs)} ({names})")
 
 
 def _about(card: Card, root: Root, kept: Sets, missing: Sets, options: Mapping[str, Any]) -> dict[str, Any]:

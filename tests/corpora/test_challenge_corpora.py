@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from distilmos_plugin import corpora
-from distilmos_plugin.data.directory import DataDirectory
+from distilmos_plugin.data.directory import DataDirectory, check
 from distilmos_plugin.errors import DataError
 from tests.corpora.miniatures import MINIATURES
 
@@ -39,6 +39,17 @@ def test_bvcc_takes_the_listener_out_of_the_composite_string(imported):
     assert train.listeners == ("QW0", "bZPQE7w4Zl3g")
     assert [rating.value for rating in train.ratings if rating.key == "bvcc/sys64e2f-utt9c183cd"] == [4.0, 3.0]
     assert train.systems["bvcc/sys64e2f-utt9c183cd"] == "sys64e2f"
+
+
+def test_a_silent_file_stereo_and_floats_are_kept_as_they_are(imported, tmp_path):
+    assert check(imported("bvcc")["train"].path).flags["silent"] == 1
+    for name, flag in (("audiomos2025_track1", "stereo_downmixed"), ("urgent2024", None)):
+        root = tmp_path / name
+        root.mkdir()
+        MINIATURES[name].build(root)
+        corpora.prepare(name, tmp_path / f"{name}_data", data_root=root, subset=True)
+        for path in (tmp_path / f"{name}_data").glob("*/wav.scp"):
+            assert set(check(path.parent).flags) == {flag} - {None}
 
 
 def test_bc19_and_bvcc_have_the_same_form_of_ids_and_are_told_apart_by_their_listeners(imported, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 from distilmos_plugin.corpora.card import Card
 from distilmos_plugin.corpora.importing import Clip, id_of, import_corpus, key_of, seeded_part
+from distilmos_plugin.corpora.leakage import shared_audio
 from distilmos_plugin.data.directory import DataDirectory
 from distilmos_plugin.errors import DataError
 from distilmos_plugin.files import write_stamp
@@ -155,12 +156,30 @@ def test_a_folder_with_another_corpus_is_not_written_over(folder):
         run(folder)
 
 
-def test_audio_that_two_sets_share_is_said(folder):
-    sets = {"train": [Clip("a", "wav/a.wav", {"mos": 3.0})], "dev": [Clip("b", "wav/a.wav", {"mos": 4.0})]}
+def test_audio_that_two_sets_share_is_said_whatever_it_is_called(folder):
+    write_wav(folder / "wav/b.wav", 8000)
+    write_wav(folder / "wav/copy.wav", 16000)  # the content of a.wav
+    sets = {
+        "train": [Clip("a", "wav/a.wav", {"mos": 3.0}), Clip("b", "wav/b.wav", {"mos": 3.0})],
+        "test": [Clip("c", "wav/copy.wav", {"mos": 4.0})],
+    }
     card = dataclasses.replace(CARD, clips={})
     import_corpus(card, lambda root: sets, folder.parent / "data", data_root=folder)
     about = json.loads((folder.parent / "data" / "corpus.json").read_text())
-    assert about["notes"] == ["train and dev have the audio of 1 clips in common"]
+    assert about["notes"] == ["train and test have audio in common: 1 (a = c)"]
+
+
+def test_files_that_differ_by_a_single_byte_are_not_shared(tmp_path):
+    content = bytes(range(256)) * 100
+    for place in (0, len(content) // 2, len(content) - 1):
+        other = bytearray(content)
+        other[place] ^= 1
+        (tmp_path / "a").write_bytes(content)
+        (tmp_path / "b").write_bytes(other)
+        assert shared_audio({"train": {"a": str(tmp_path / "a")}, "test": {"b": str(tmp_path / "b")}}) == {}
+    (tmp_path / "b").write_bytes(content)
+    sets = {"train": {"a": str(tmp_path / "a")}, "test": {"b": str(tmp_path / "b")}}
+    assert shared_audio(sets) == {("train", "test"): [("a", "b")]}
 
 
 def test_scales_and_counts_are_kept_for_pooling(folder):

@@ -116,10 +116,10 @@ def tmhint_qi(root: Path) -> None:
 
 
 def urgent2024(root: Path) -> None:
-    """Rates mixed; a table whose system repeats the id; lists inside a field."""
+    """Rates and widths mixed; a table whose system repeats the id; lists inside a field."""
     rows = []
     for name, rate in (("fileid_1", 8000), ("fileid_2", 48000)):
-        write_wav(root / "wavs" / f"{name}.wav", rate)
+        write_wav(root / "wavs" / f"{name}.wav", rate, subtype="FLOAT" if rate == 48000 else "PCM_16")
         rows.append(f'wavs/{name}.wav,{name},{name},{rate},3.5,"[3, 4, 3, 4]"')
     write_lines(root / "metadata.csv", ["wav_path,system_id,sample_id,sampling_rate,score,raw_ratings", *rows])
 

@@ -46,10 +46,10 @@ def _voice(rate: int, channels: int) -> np.ndarray:
     return (0.1 * wave)[:, None] * (0.5 ** np.arange(channels))
 
 
-def write_wav(path: Path, rate: int = 16000, channels: int = 1, subtype: str = "PCM_16") -> None:
-    """Write a tenth of a second of sound."""
+def write_wav(path: Path, rate: int = 16000, channels: int = 1, subtype: str = "PCM_16", silent: bool = False) -> None:
+    """Write a tenth of a second of sound, or of silence."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, _voice(rate, channels), rate, subtype=subtype, format="WAV")
+    soundfile.write(path, _voice(rate, channels) * (not silent), rate, subtype=subtype, format="WAV")
 
 
 def write_lines(path: Path, lines: Iterable[str], *, bom: bool = False, crlf: bool = False) -> None:

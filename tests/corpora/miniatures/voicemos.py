@@ -12,6 +12,7 @@ BVCC = {
     "dev": ("sysb2a4f-utta6d0bbc",),
     "test": ("sys00691-utt00e6ae6", "sys00691-utt00e6ae7"),
 }
+SILENT = "sys64e2f-utt0000001"  # BVCC has one such file
 BVCC_LISTENERS = ("{}_30-39_bZPQE7w4Zl3g_Female_Valid_1_No", "{}_na_QW0_Others_Valid_1_Yes")
 BC19_LISTENERS = ("{}_na_17_na_na_na_EE", "{}_na_4_na_na_na_ER")
 
@@ -39,7 +40,7 @@ def listening_test(data: Path, listeners: tuple[str, ...], suffix: str, rate: in
         ]
         write_lines(data / "sets" / rating_list, ratings)
         for name in BVCC[part]:
-            write_wav(data / "wav" / f"{name}.wav", rate)
+            write_wav(data / "wav" / f"{name}.wav", rate, silent=name == SILENT)
 
 
 TRACK1 = {"A-AD_test_0026": 4.42105263157895, "BF-AD_test_0027": 2.25, "A-NEB_test_0001": 4.0}
