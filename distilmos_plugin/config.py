@@ -126,6 +126,8 @@ class LossConfig:
             ``gaussian_nll``, for systems that also predict a standard deviation.
         tau: dead zone of ``clipped_mse``, MOS points (UTMOS, arXiv 2204.02152, uses 0.5).
         huber_delta: where ``huber`` turns from square to linear, MOS points.
+        nll_beta: of ``gaussian_nll``: 0 is the likelihood itself, where a clip counts the less the larger its predicted
+            variance; at 1 the score learns as from squared errors (beta-NLL, Seitzer et al., ICLR 2022).
         frame_weight: weight of the same loss on frame scores against the clip's label.
         contrastive_weight: weight of the pairwise loss on score differences in a batch (UTMOS, section 2.2).
         contrastive_margin: differences off by less than this cost nothing, MOS points.
@@ -143,6 +145,7 @@ class LossConfig:
     type: Literal["mse", "l1", "huber", "clipped_mse", "gaussian_nll"] = "mse"
     tau: float = 0.5
     huber_delta: float = 1.0
+    nll_beta: float = 0.0
     frame_weight: float = 0.0
     contrastive_weight: float = 0.0
     contrastive_margin: float = 0.2

@@ -28,7 +28,7 @@ def score_cost(prediction: Tensor, label: Tensor, conf: LossConfig, scale: Tenso
     """
     error = prediction - label
     if conf.type == "gaussian_nll":
-        return gaussian_cost(prediction, label, scale)
+        return gaussian_cost(prediction, label, scale, conf.nll_beta)
     if conf.type == "l1":
         return error.abs()
     if conf.type == "huber":
@@ -37,15 +37,19 @@ def score_cost(prediction: Tensor, label: Tensor, conf: LossConfig, scale: Tenso
     return torch.where(error.abs() > conf.tau, square, 0.0) if conf.type == "clipped_mse" else square
 
 
-def gaussian_cost(prediction: Tensor, label: Tensor, scale: Tensor) -> Tensor:
+def gaussian_cost(prediction: Tensor, label: Tensor, scale: Tensor, beta: float = 0.0) -> Tensor:
     """Negative log-likelihood of each label under a normal distribution, in nats, without the constant ``log(2 pi) / 2``.
 
-    Elementwise; ``scale`` is the predicted standard deviation, in the label's unit.
+    Elementwise; ``scale`` is the predicted standard deviation, in the label's unit. The gradient of the score is the error
+    over the variance, so that clips with a large predicted variance hardly count. With ``beta`` the cost of each clip is
+    multiplied by ``variance^beta``, taken as a constant (Seitzer et al., "On the Pitfalls of Heteroscedastic Uncertainty Estimation with
+    Probabilistic Neural Networks", ICLR 2022): at 1 the score learns as from squared errors.
 
     >>> gaussian_cost(torch.tensor([3.0, 3.0]), torch.tensor([3.0, 4.0]), torch.tensor([1.0, 0.5]))
     tensor([0.0000, 1.3069])
     """
-    return scale.log() + 0.5 * ((prediction - label) / scale).square()
+    cost = scale.log() + 0.5 * ((prediction - label) / scale).square()
+    return cost * scale.detach() ** (2 * beta) if beta else cost
 
 
 def mean_where(cost: Tensor, there: Tensor) -> Tensor:

@@ -137,3 +137,19 @@ def test_a_clip_without_a_true_label_learns_from_its_pseudo_label():
     assert loss.item() == 4.0
     assert prediction.utterance["pesq"].grad.item() == 0.0
     assert prediction.utterance["stoi"].grad.item() == 4.0
+
+
+def test_with_beta_1_the_score_learns_as_from_squared_errors():
+    label, scale = torch.tensor([3.0, 4.0]), torch.tensor([0.1, 1.0], requires_grad=True)
+    gradients = {}
+    for name, conf in {
+        "square": LossConfig(),
+        "likelihood": LossConfig(type="gaussian_nll"),
+        "beta": LossConfig(type="gaussian_nll", nll_beta=1.0),
+    }.items():
+        scores = torch.tensor([3.5, 3.5], requires_grad=True)
+        score_loss(scores, label, conf, scale).backward()
+        gradients[name] = scores.grad.tolist()
+    assert gradients["likelihood"] == pytest.approx([0.5 * 0.5 / 0.01, -0.5 * 0.5])  # error over variance
+    assert gradients["beta"] == pytest.approx([value / 2 for value in gradients["square"]])  # of half the square
+    assert scale.grad is not None
