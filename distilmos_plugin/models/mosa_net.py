@@ -46,6 +46,7 @@ class MOSANetConfig(SystemConfig):
             puts them side by side on the upstream's frames, 50 a second, with the filters' root mean square over each frame.
         size: of window and Fourier transform, samples at 16 kHz.
         taps: of each filter of the bank, odd. There are as many filters as bins of the spectrogram.
+        spectra: for each frame, with ``join: frame``, evenly spread over it: a short window would leave gaps between frames.
         exponent: of the magnitudes of both, with ``join: frame``; 1 keeps them linear, 0.3 brings loud and soft together.
         channels: of each block of convolutions.
         lstm_dim: of each direction.
@@ -57,6 +58,7 @@ class MOSANetConfig(SystemConfig):
     join: Literal["time", "frame"] = "time"
     size: int = 512
     taps: int = 251
+    spectra: int = 1
     exponent: float = 1.0
     channels: tuple[int, ...] = (16, 32, 64, 128)
     lstm_dim: int = 128
@@ -72,6 +74,8 @@ class MOSANetConfig(SystemConfig):
             raise ConfigError(f"model_conf: taps: expected an odd number up to size ({self.size}), found {self.taps}")
         if not self.channels or min(self.channels) < 1:
             raise ConfigError(f"model_conf: channels: expected the width of each block, found {list(self.channels)}")
+        if self.spectra < 1 or (self.join == "time" and self.spectra != 1):
+            raise ConfigError(f"model_conf: spectra: expected 1 or more, and 1 with join: time; found {self.spectra}")
         if not self.exponent > 0 or (self.join == "time" and self.exponent != 1):
             raise ConfigError(
                 f"model_conf: exponent: expected more than 0, and 1 with join: time, where the filters' output has a sign; "
@@ -102,12 +106,12 @@ class MOSANet(MOSModel):
         super().__init__(upstream, targets, conf, loss_conf)
         self.layers = conf.layers or tuple(range(1, upstream.num_layers + 1))
         self.weighted_sum = WeightedSum(len(self.layers), upstream.dim, conf.layer_weighting, project=False)
-        bins, planes = conf.size // 2 + 1, 1 if conf.join == "time" else 2
+        bins, planes = conf.size // 2 + 1, 1 if conf.join == "time" else 2 * conf.spectra
         self.spectrogram = Spectrogram(conf.size)
         self.bank = SincBank(bins, conf.taps, upstream.sample_rate)
         self.convolutions = SpectralConvolutions(bins, (planes, *conf.channels))
         self.projection = nn.Linear(upstream.dim, self.convolutions.dim)
-        width = self.convolutions.dim * planes
+        width = self.convolutions.dim * (1 if conf.join == "time" else 2)
         self.lstm = nn.LSTM(width, conf.lstm_dim, batch_first=True, bidirectional=True)
         self.dense = nn.Linear(2 * conf.lstm_dim, conf.hidden_dim)
         self.dropout = nn.Dropout(conf.dropout)
@@ -136,13 +140,15 @@ class MOSANet(MOSModel):
             spectrogram = stack([self.spectrogram.centred(clip, HOP) for clip in clips])
             joined, lengths = join_in_time([spectrogram, stack([self.bank.samples(clip, HOP) for clip in clips])])
             return joined[:, None], lengths
-        framing = self.upstream.framing
-        centre = framing.receptive_field // 2
+        framing, spectra = self.upstream.framing, self.conf.spectra
+        hop = framing.hop // spectra
+        first = framing.receptive_field // 2 - hop * (spectra - 1) // 2  # so that a frame's spectra are centred on it
         spectrogram, _ = stack(
-            [self.spectrogram.along(clip, framing.hop, centre, int(count)) for clip, count in zip(clips, frames, strict=True)]
+            [self.spectrogram.along(clip, hop, first, spectra * int(n)) for clip, n in zip(clips, frames, strict=True)]
         )
-        planes = torch.stack([spectrogram, self.bank.magnitudes(spectrogram, self.conf.size)], dim=1) ** self.conf.exponent
-        return planes * frame_mask(frames, spectrogram.shape[1])[:, None, :, None], frames
+        both = torch.stack([spectrogram, self.bank.magnitudes(spectrogram, self.conf.size)], dim=1) ** self.conf.exponent
+        planes = both.unflatten(2, (-1, spectra)).transpose(2, 3).flatten(1, 2)
+        return planes * frame_mask(frames, planes.shape[2])[:, None, :, None], frames
 
     def score(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         mask = frame_mask(lengths, features.shape[1])
