@@ -42,8 +42,8 @@ def gaussian_cost(prediction: Tensor, label: Tensor, scale: Tensor, beta: float 
 
     Elementwise; ``scale`` is the predicted standard deviation, in the label's unit. The gradient of the score is the error
     over the variance, so that clips with a large predicted variance hardly count. With ``beta`` the cost of each clip is
-    multiplied by ``variance^beta``, taken as a constant (Seitzer et al., "On the Pitfalls of Heteroscedastic Uncertainty Estimation with
-    Probabilistic Neural Networks", ICLR 2022): at 1 the score learns as from squared errors.
+    multiplied by ``variance^beta``, taken as a constant: at 1 the score learns as from squared errors (Seitzer et al., "On the
+    Pitfalls of Heteroscedastic Uncertainty Estimation with Probabilistic Neural Networks", ICLR 2022).
 
     >>> gaussian_cost(torch.tensor([3.0, 3.0]), torch.tensor([3.0, 4.0]), torch.tensor([1.0, 0.5]))
     tensor([0.0000, 1.3069])
