@@ -174,3 +174,15 @@ def test_damaged_folders_are_named(converted, tmp_path: Path):
     (tmp_path / DESCRIPTION).write_text("teacher: tiny\nsurprise: 1\n")
     with pytest.raises(UpstreamError, match=rf"{DESCRIPTION}.*surprise"):
         load_upstream(str(tmp_path))
+
+
+def test_half_precision_changes_scores_a_little_and_frames_between_samples_no_more(converted):
+    upstream = load_sfi(converted("wavlm"))
+    errors = {}
+    with torch.inference_mode():
+        for rate in (16000, 22050):  # outputs on samples, and between them
+            exact = upstream([speech(rate)], rates=[rate]).states[0]
+            with torch.autocast("cpu", torch.bfloat16):
+                rounded = upstream([speech(rate)], rates=[rate]).states[0]
+            errors[rate] = relative_error(rounded.float(), exact)
+    assert errors[22050] < 1.5 * errors[16000] < 0.15  # bf16 has 8 bits

@@ -68,7 +68,10 @@ class SFIConvolution(nn.Module):
             if rate not in self._shared:
                 self._shared[rate] = self.design(rate)
             return self._shared[rate]
-        origin = [(value.data_ptr(), value._version, value.device) for value in self.filter.parameters()]
+        origin = [
+            (value.data_ptr(), None if value.is_inference() else value._version, value.device)
+            for value in self.filter.parameters()
+        ]
         if origin != self._origin:
             self._kernels, self._origin = {}, origin
         if rate not in self._kernels:
@@ -88,7 +91,8 @@ class SFIConvolution(nn.Module):
     def forward(self, waveforms: Tensor) -> Tensor:
         """Filter ``[B, 1, N]`` at :attr:`rate` Hz to ``[B, channels, frames]``."""
         kernels = self.kernels(self.rate)
-        windows = self.instants(self.rate).windows(waveforms[:, 0], kernels.shape[-1])
+        with torch.autocast(waveforms.device.type, enabled=False):  # what is between samples is not a matter of 8 bits
+            windows = self.instants(self.rate).windows(waveforms[:, 0], kernels.shape[-1])
         frames = kernels.flip(-1) @ windows.transpose(1, 2)
         return frames if self.bias is None else frames + self.bias[:, None]
 
