@@ -92,7 +92,7 @@ settings=()
 [ -n "$ckpt" ] && settings+=(--set "upstream_conf.ckpt=$ckpt")
 [ -n "$pretrained" ] && settings+=(--set "init_param=[\"$pretrained/model:::listener_embedding,domain_embedding,predictors\"]")
 first=$(sed -n 's/^train_first: *\([^ #]*\).*/\1/p' "$conf")  # the conf of a teacher, or of the first step of two
-first_dir=exp/${corpora}_$(basename "$first" .yaml)${upstream:+_$upstream}
+first_dir=$(dirname "$expdir")/${corpora}_$(basename "$first" .yaml)${upstream:+_$upstream}
 [ -n "$first" ] && settings+=(--set "first_model=$first_dir/model")
 labelled=$datadir  # data directories with the labels; the conf may want some that models give
 grep -q '^pseudo_conf:' "$conf" && labelled=${datadir}_pseudo${upstream:+_$upstream}

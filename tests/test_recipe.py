@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from distilmos_plugin.data.directory import DataDirectory, write_data_directory
 from tests.training.material import write_corpus
 
 ROOT = Path(__file__).parent.parent
@@ -108,3 +109,24 @@ def test_the_help_lists_every_option():
         "seed",
     ]:
         assert f"\n{option}=" in shown.stdout
+
+
+def test_a_configuration_may_name_a_teacher_that_is_trained_first(tmp_path):
+    """One command: the teacher is trained, labels train and dev, and the student learns from its scores."""
+    for seed, part in enumerate(("train", "dev", "test")):
+        data = write_corpus(tmp_path / "data" / part, seed=seed)
+        write_data_directory(data.path, data.wav, data.targets | {"pesq": data.targets["mos"]}, data.systems)
+    shared = "upstream: tiny\nmax_epoch: 1\nnum_workers: 0\nupstream_conf: {trainable: false}\n"
+    teacher, student = tmp_path / "teacher.yaml", tmp_path / "student.yaml"
+    teacher.write_text(f"system: ssl_mos\ntargets: [pesq]\n{shared}")
+    student.write_text(
+        f"system: ssl_mos\ntargets: [mos, pesq]\n{shared}train_first: {teacher}  # a comment\n"
+        'pseudo_conf:\n  teacher: "{first}"\nloss_conf: {pseudo_targets: [pesq]}\n'
+    )
+    recipe(tmp_path, "--conf", str(student), "--stage", "3", "--stop_stage", "4")
+    assert len(list(tmp_path.glob("*_teacher/model/model.safetensors"))) == 1
+    true, given = (DataDirectory.read(tmp_path / name / "train").targets for name in ("data", "data_pseudo"))
+    assert given["mos"] == true["mos"]
+    assert given["pesq"] != true["pesq"]
+    assert (tmp_path / "exp" / "model" / "model.safetensors").is_file()
+    assert not (tmp_path / "data_pseudo" / "test").exists()
