@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 import warnings
 from pathlib import Path
 
@@ -18,6 +19,15 @@ from tests.scoring.material import speech
 RATE = 24_000  # Hz, so that resampling takes part
 SYSTEMS = ("vits", "vits", "tacotron2", "fast speech 2", "vits")
 ATOL = 1e-5  # to which scores are reproducible, whatever shares a batch
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """One thread: on clips so short more only wait for each other, badly so beside other work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def clips() -> list[np.ndarray]:
@@ -137,7 +147,9 @@ def run_process(rank: int, folder: str) -> None:
 
 
 def test_two_processes_give_the_means_of_all_clips(tmp_path: Path, expected):
-    torch.multiprocessing.spawn(run_process, (str(tmp_path),), nprocs=2)
+    # Forked where that is safe, as loading processes are: a fresh interpreter takes 6 s to import everything again.
+    method = "fork" if sys.platform == "linux" else "spawn"
+    torch.multiprocessing.start_processes(run_process, (str(tmp_path),), nprocs=2, start_method=method)
     results = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     systems = {"mos/vits": expected[[0, 1, 4]].mean(), "mos/tacotron2": expected[2], "mos/fast speech 2": expected[3]}
     for result in results:
