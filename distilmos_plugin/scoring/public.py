@@ -8,7 +8,8 @@ Their weights come with their packages (extra ``pseudo``); no network is needed 
                         doubled until they are that long.
 ``public:dnsmos-once``  the same, but a clip of up to 9.01 s, repeated to that length, is heard in one window instead of up to
                         seven of the same repetition.
-``public:distillmos``   Distill-MOS (Stahl, Gamper, ICASSP 2025, arXiv 2502.05356): ``mos``.
+``public:distillmos``   Distill-MOS (Stahl, Gamper, "Distillation and Pruning for Scalable Self-Supervised
+                        Representation-Based Speech Quality Assessment"): ``mos``.
 """
 
 from __future__ import annotations
