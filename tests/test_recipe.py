@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from distilmos_plugin.data.directory import DataDirectory, write_data_directory
 from tests.training.material import write_corpus
@@ -130,3 +131,15 @@ def test_a_configuration_may_name_a_teacher_that_is_trained_first(tmp_path):
     assert given["pesq"] != true["pesq"]
     assert (tmp_path / "exp" / "model" / "model.safetensors").is_file()
     assert not (tmp_path / "data_pseudo" / "test").exists()
+
+
+def test_an_sfi_upstream_is_made_before_training_and_released_with_the_model(tmp_path: Path):
+    for seed, part in enumerate(("train", "dev")):
+        write_corpus(tmp_path / "data" / part, seed=seed)
+    options = ["--conf", "conf/sfi_ssl_mos_tiny.yaml", "--stage", "2", "--stop_stage", "4"]
+    settings = "max_epoch=1 sfi_conf.fit_steps=0 distil_conf.steps=1 distil_conf.batch_size=1"
+    printed = recipe(tmp_path, *options, "--train_args", settings)
+    assert "hidden states at 48000 Hz: off the teacher's by" in printed
+    config = yaml.safe_load((tmp_path / "exp" / "model" / "config.yaml").read_text())
+    assert config["upstream"] == str(tmp_path / "exp" / "sfi" / "distilled")
+    assert config["release"]["architecture"]["sfi"]["filter"] == "neural"
