@@ -21,6 +21,7 @@ from pathlib import Path
 
 from distilmos_plugin.corpora import corpus_of
 from distilmos_plugin.corpora.importing import MISSING
+from distilmos_plugin.corpora.leakage import shared_audio
 from distilmos_plugin.data.directory import DataDirectory, Rating, write_data_directory
 from distilmos_plugin.errors import DataError, some
 from distilmos_plugin.files import STAMP, atomic_write, fingerprint, stamp_is_current, write_json, write_stamp
@@ -112,9 +113,21 @@ def pool(
                 if corpus := corpus_of(directory.path):  # what stands behind the labels is to be said of these too
                     write_stamp(path, {"corpus": corpus, "pool": VERSION})
     _list_missing(output, members, sets)
+    _tell_shared(output)
     write_stamp(output, inputs)
     tests = ", ".join(sorted(path.name for path in output.glob(f"{TEST}*") if path.is_dir()))
     say(f"pool: {output}: train and dev of {', '.join(member.name for member in trained)}; tests: {tests or 'none'}")
+
+
+def _tell_shared(output: Path) -> None:
+    """Say which tests have audio in common with what is trained on: a corpus may be among the sources of another."""
+    names = [TRAIN, DEV, *sorted(scp.parent.name for scp in output.glob(f"{TEST}*/wav.scp"))]
+    found = [DataDirectory.read(output / name, allow_pipes=True) for name in names]
+    paths = {d.path.name: {key: path for key, path in d.wav.items() if os.path.isfile(path)} for d in found}
+    for (first, second), pairs in shared_audio(paths).items():
+        if first in (TRAIN, DEV) and second.startswith(TEST):
+            alike = some([f"{a} = {b}" for a, b in pairs], 3)
+            say(f"pool: {first} and {second} have audio in common, figures on it are too good: {len(pairs)} ({alike})")
 
 
 def _list_missing(output: Path, members: Sequence[Member], sets: Mapping[str, Mapping[str, DataDirectory]]) -> None:

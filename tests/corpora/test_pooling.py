@@ -133,6 +133,20 @@ def test_a_current_pool_is_left_alone_and_a_changed_one_is_made_again(tmp_path, 
     assert len(DataDirectory.read(tmp_path / "pool" / "train").keys) == 9
 
 
+def test_audio_of_a_test_that_another_corpus_trains_on_is_told(tmp_path, capsys):
+    for name, sizes in (("bvcc", (100, 200, 300)), ("blizzard", (400, 500, 100))):  # blizzard's test is in bvcc's train
+        for part, size in zip(("train", "dev", "test"), sizes, strict=True):
+            path = tmp_path / name / f"{part}.wav"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(bytes(size))
+            write_data_directory(tmp_path / name / part, {part: path}, {"mos": {part: 3.0}})
+    pool(tmp_path / "pool", [tmp_path / "bvcc", tmp_path / "blizzard"])
+    printed = capsys.readouterr().err
+    assert "train and test_blizzard have audio in common" in printed
+    assert "1 (bvcc/train = blizzard/test)" in printed
+    assert "test_bvcc have" not in printed
+
+
 def test_tests_of_an_earlier_pool_do_not_stay(tmp_path):
     bvcc, somos = corpus(tmp_path / "bvcc"), corpus(tmp_path / "somos")
     pool(tmp_path / "pool", [bvcc], tested_only=[somos])
