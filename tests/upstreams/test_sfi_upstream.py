@@ -18,7 +18,17 @@ from distilmos_plugin.upstreams.upstream import Upstream, load_upstream, rebuild
 
 from .material import KINDS, noise
 
-FAMILIES = ["wavlm", "wavlm_large", "hubert", "hubert_large", "wav2vec2", "wav2vec2_large", "hf_wav2vec2", "hf_hubert"]
+FAMILIES = [
+    "wavlm",
+    "wavlm_large",
+    "unispeech_sat",
+    "hubert",
+    "hubert_large",
+    "wav2vec2",
+    "wav2vec2_large",
+    "hf_wav2vec2",
+    "hf_hubert",
+]
 QUICK = SFIConfig(fit_steps=0)  # the closed-form solution alone
 
 

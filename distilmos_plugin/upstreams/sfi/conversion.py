@@ -16,7 +16,7 @@ from distilmos_plugin.upstreams.sfi.convolution import HIGHEST_RATE, SFIConvolut
 from distilmos_plugin.upstreams.sfi.design import design_frequencies, response_of
 from distilmos_plugin.upstreams.sfi.filters import TWO_PI, ModulatedGaussian, NeuralAnalogFilter
 from distilmos_plugin.upstreams.sfi.folder import Description
-from distilmos_plugin.upstreams.sfi.front_end import KEY, install
+from distilmos_plugin.upstreams.sfi.front_end import KEY, first_convolution, install
 from distilmos_plugin.upstreams.upstream import load_upstream
 
 FIT_POINTS = 961  # frequencies from 0 to half the highest rate: every 25 Hz
@@ -49,8 +49,7 @@ def convert(name: str, ckpt: str | None, conf: SFIConfig) -> tuple[Description, 
             f"upstream '{name}' has no first convolution that can be replaced; the WavLM, HuBERT and wav2vec 2.0 families have"
         )
     model = teacher.expert.model
-    first = model.feature_extractor.conv_layers[0]
-    taps = (first[0] if isinstance(first, torch.nn.Sequential) else first.conv).weight.detach()[:, 0].flip(-1)
+    taps = first_convolution(model)[2].weight.detach()[:, 0].flip(-1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(conf.seed)
         convolution = install(model, to_dict(conf), teacher.sample_rate)

@@ -28,7 +28,7 @@ def install(model: nn.Module, conf: Mapping[str, Any], base_rate: int) -> SFICon
         conf: of the convolution.
         base_rate: Hz that the model was made for.
     """
-    holder, name, old = _first(model)
+    holder, name, old = first_convolution(model)
     new = SFIConvolution(
         old.out_channels, old.kernel_size[0], old.stride[0], base_rate, parse(SFIConfig, conf, KEY), bias=old.bias is not None
     )
@@ -40,11 +40,11 @@ def install(model: nn.Module, conf: Mapping[str, Any], base_rate: int) -> SFICon
 
 def sfi_convolution(model: nn.Module) -> SFIConvolution | None:
     """Return a model's SFI convolution; None if it has none."""
-    first = _first(model)[2]
+    first = first_convolution(model)[2]
     return first if isinstance(first, SFIConvolution) else None
 
 
-def _first(model: nn.Module) -> tuple[nn.Module, str, nn.Module]:
+def first_convolution(model: nn.Module) -> tuple[nn.Module, str, nn.Module]:
     """Return where a model's first convolution is: the module that holds it, its name there, and itself."""
     layer = model.feature_extractor.conv_layers[0]
     name = "0" if isinstance(layer, nn.Sequential) else "conv"
