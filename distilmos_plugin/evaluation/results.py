@@ -110,7 +110,9 @@ def _about(expdir: Path) -> list[str]:
     if not (expdir / CONFIG).is_file():
         return []
     config = load_yaml(expdir / CONFIG)
-    sentence = f"System `{config['system']}` on the upstream `{config['upstream']}`; one training run, seed {config['seed']}"
+    folds = config.get("fold_conf", {}).get("folds")
+    runs = f"the mean of {folds} folds" if folds else "one training run"
+    sentence = f"System `{config['system']}` on the upstream `{config['upstream']}`; {runs}, seed {config['seed']}"
     if not (expdir / HISTORY).is_file():
         return [f"{sentence}."]
     epochs = [json.loads(line) for line in (expdir / HISTORY).read_text(encoding="utf-8").splitlines()]

@@ -69,7 +69,7 @@ def train_folds(
         say(f"fold {number} of {config.fold_conf.folds}")
         _train_fold(number, config, pool, folds, expdir / f"fold{number}", **options)
     shutil.rmtree(expdir / STATES, ignore_errors=True)
-    return _release(expdir, config.fold_conf, sets[0])
+    return _release(expdir, config.fold_conf, pool)
 
 
 def assign_folds(directory: DataDirectory, conf: FoldConfig, seed: int) -> dict[str, int]:
@@ -141,13 +141,14 @@ def _write_part(path: Path, pool: DataDirectory, keys: set[str]) -> None:
     write_data_directory(path, part(pool.wav), targets, part(pool.systems), ratings, part(pool.num_samples), part(pool.rates))
 
 
-def _release(expdir: Path, conf: FoldConfig, train_set: DataDirectory) -> Path:
+def _release(expdir: Path, conf: FoldConfig, pool: DataDirectory) -> Path:
     """Write the scores of all folds as one file, and their models as one."""
     folders = [expdir / f"fold{number}" for number in range(1, conf.folds + 1)]
     with ScoreWriter(expdir / OUT_OF_FOLD) as writer:
         for folder in folders:
             writer.write(read_scores(folder / OUT_OF_FOLD))
-    about, card = describe_training(train_set)
+    about, card = describe_training(pool)
+    card["Training data"] += f" These are the train and the dev set together; each of the {conf.folds} models left a part out."
     models = [folder / MODEL for folder in folders]
     write_ensemble(expdir / MODEL, [load(model, device="cpu") for model in models], models, about=about, card=card)
     say(f"{expdir / MODEL}: mean of {conf.folds} folds; {expdir / OUT_OF_FOLD}: each clip by the model that did not see it")
