@@ -10,7 +10,7 @@ import torch
 from torch.testing import assert_close
 
 from distilmos_plugin.config import SFIConfig, UpstreamConfig
-from distilmos_plugin.errors import UpstreamError
+from distilmos_plugin.errors import ConfigError, UpstreamError
 from distilmos_plugin.upstreams.sfi import folder
 from distilmos_plugin.upstreams.sfi.conversion import convert
 from distilmos_plugin.upstreams.sfi.folder import DESCRIPTION, WEIGHTS
@@ -171,6 +171,12 @@ def test_upstreams_say_which_rates_they_take(converted, load):
 def test_what_cannot_be_converted_is_refused(name: str, converted):
     with pytest.raises(UpstreamError, match=r"first convolution|already"):
         convert(converted("wavlm") if name == "sfi" else name, None, QUICK)
+
+
+@pytest.mark.parametrize("setting", [{"taps": 0}, {"edge": 8000.0}, {"guard": 1.5}, {"points": 1}, {"max_frequency": 8000.0}])
+def test_numbers_that_are_no_good_are_named(setting: dict):
+    with pytest.raises(ConfigError, match=f"sfi_conf: {next(iter(setting))}: expected"):
+        convert("tiny", None, SFIConfig(**setting))
 
 
 def test_damaged_folders_are_named(converted, tmp_path: Path):

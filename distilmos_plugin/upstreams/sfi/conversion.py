@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from distilmos_plugin.config import SFIConfig, UpstreamConfig, to_dict
-from distilmos_plugin.errors import UpstreamError
+from distilmos_plugin.errors import ConfigError, UpstreamError
 from distilmos_plugin.progress import track
 from distilmos_plugin.upstreams.sfi.convolution import HIGHEST_RATE, SFIConvolution
 from distilmos_plugin.upstreams.sfi.design import design_frequencies, response_of
@@ -39,9 +39,11 @@ def convert(name: str, ckpt: str | None, conf: SFIConfig) -> tuple[Description, 
         the description, with the error of the filters at each rate in ``report``, and the weights by name.
 
     Raises:
+        ConfigError: if the numbers are no good.
         UpstreamError: if the upstream has no front end of convolutions, or is an SFI upstream already.
     """
     teacher = load_upstream(name, UpstreamConfig(ckpt=ckpt, trainable=False))
+    _check(conf, teacher.sample_rate)
     if teacher.sfi is not None:
         raise UpstreamError(f"upstream '{name}' is an SFI upstream already")
     if not teacher.exact:
@@ -60,6 +62,23 @@ def convert(name: str, ckpt: str | None, conf: SFIConfig) -> tuple[Description, 
     return description, teacher.expert.state_dict()
 
 
+def _check(conf: SFIConfig, rate: int) -> None:
+    wanted = {
+        "taps": (conf.taps >= 1, "at least 1"),
+        "features": (conf.features >= 1, "at least 1"),
+        "hidden": (all(size >= 1 for size in conf.hidden), "widths of at least 1"),
+        "max_frequency": (conf.max_frequency > rate / 2, f"more than {rate / 2:g} Hz"),
+        "points": (conf.points >= 2, "at least 2"),
+        "ridge": (conf.ridge >= 0, "0 or more"),
+        "guard": (0 <= conf.guard <= 1, "0 to 1"),
+        "edge": (conf.edge > rate / 2, f"more than {rate / 2:g} Hz"),
+        "fit_steps": (conf.fit_steps >= 0, "0 or more"),
+    }
+    for name, (good, expected) in wanted.items():
+        if not good:
+            raise ConfigError(f"sfi_conf: {name}: expected {expected}, found {getattr(conf, name)}")
+
+
 def target(taps: Tensor, rate: int, edge: float, frequencies: Tensor) -> Tensor:
     """Return the analog response for taps ``[channels, K]`` at ``rate`` Hz: complex ``[channels, M]``, see :func:`convert`."""
     nyquist = rate / 2
@@ -70,8 +89,6 @@ def target(taps: Tensor, rate: int, edge: float, frequencies: Tensor) -> Tensor:
 def fit(convolution: SFIConvolution, taps: Tensor, rate: int) -> None:
     """Fit a convolution's filter to taps ``[channels, K]`` at ``rate`` Hz, in the order of time."""
     conf, analog = convolution.conf, convolution.filter
-    if not conf.edge > rate / 2:
-        raise UpstreamError(f"sfi_conf: edge: expected more than {rate / 2:g} Hz, found {conf.edge:g}")
     frequencies = design_frequencies(HIGHEST_RATE, FIT_POINTS).float()
     wanted = target(taps, rate, conf.edge, frequencies)
     size = taps.norm(dim=-1, keepdim=True).clamp(min=1e-12)  # each channel counts alike, however loud
