@@ -84,7 +84,10 @@ def reader(gen_files: Mapping[str, Any], io: str) -> Read:
     from versa.utils_shared import load_audio, wav_normalize
 
     def read(key: str):
-        rate, samples = load_audio(gen_files[key], io)
+        entry = gen_files[key]
+        if isinstance(entry, Exception):  # from the scoring loop: an entry that could not be read
+            raise entry
+        rate, samples = load_audio(entry, io)
         return rate, wav_normalize(samples)
 
     return read

@@ -36,6 +36,7 @@ def patch(module: ModuleType) -> None:
     scorer = getattr(module, "VersaScorer", None)
     if scorer is not None and not hasattr(scorer.score_utterances, "__wrapped__"):
         scorer.score_utterances = _with_list(scorer.score_utterances, module)
+        scorer.score_utterances_by_metric = _passing_over(scorer.score_utterances_by_metric, module)
 
 
 def _with_metric(create_registry: Callable) -> Callable:
@@ -87,6 +88,26 @@ def _with_list(score_utterances: Callable, module: ModuleType) -> Callable:
         for metric in metrics:
             metric.finish(rows)
         return rows
+
+    return score
+
+
+def _passing_over(score_by_metric: Callable, module: ModuleType) -> Callable:
+    """Return the loop over metrics so that what one of ours passes over does not end the pass of another."""
+    signature = inspect.signature(score_by_metric)
+
+    @functools.wraps(score_by_metric)
+    def score(*arguments: Any, **options: Any) -> list[dict[str, Any]]:
+        from distilmos_plugin.integrations.versa_metric import ALIASES, NAME
+
+        call = signature.bind(*arguments, **options)
+        call.apply_defaults()
+        if not any(item["name"] in (NAME, *ALIASES) for item in call.arguments["score_config"]):
+            return score_by_metric(*arguments, **options)
+        if call.arguments["io"] == "kaldi":
+            call.arguments["gen_files"] = _Entries(call.arguments["gen_files"])
+        with _unreadable_as_empty(module):
+            return score_by_metric(*call.args, **call.kwargs)
 
     return score
 

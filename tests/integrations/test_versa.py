@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import kaldiio
@@ -262,6 +263,40 @@ def test_every_clip_of_the_list_has_a_row(versa, files, tmp_path):
     assert all((row["distilmos"] is None) == (row["distilmos_status"] != "ok") for row in rows.values())
     assert "silent" in rows["constant"]["distilmos_flags"]
     assert by_key(map(json.loads, output.read_text().splitlines())) == rows
+
+
+def test_a_pass_of_another_metric_goes_over_unreadable_audio_too(versa, files, tmp_path):
+    """--scoring_mode metric: one loop over the utterances for each metric."""
+
+    class Length(importlib.import_module("versa.definition").BaseMetric):
+        def _setup(self): ...
+
+        def compute(self, predictions, references=None, metadata=None):
+            return {"length": len(predictions)}
+
+        def get_metadata(self):
+            return replace(versa.VersaScorer().registry.get_metadata("distilmos"), name="length")
+
+    scorer = versa.VersaScorer()
+    scorer.registry.register(Length, Length({}).get_metadata())
+    key, path = next(iter(files.items()))
+    for io, listed in (
+        ("soundfile", {"missing": str(tmp_path / "missing.wav"), key: path}),
+        ("kaldi", kaldiio.load_scp(scp(tmp_path, {"missing": str(tmp_path / "missing.wav"), key: path}))),
+    ):
+        rows = by_key(
+            scorer.score_utterances_by_metric(listed, [{"name": "length"}, {"name": "distilmos"}, {"name": "length"}], io=io)
+        )
+        assert rows["missing"]["distilmos_status"] == "unreadable"
+        assert "length" not in rows["missing"]
+        assert rows[key]["length"] == len(soundfile.read(path)[0])
+        assert rows[key]["distilmos_status"] == "ok"
+
+
+def scp(folder: Path, files: dict[str, str]) -> str:
+    path = folder / "wav.scp"
+    path.write_text("".join(f"{key} {source}\n" for key, source in files.items()))
+    return str(path)
 
 
 def test_resume_scores_what_is_missing_and_nothing_else(versa, files, tmp_path):

@@ -61,3 +61,10 @@ class VersaScorer:
             with open(output_file, "w") as file:
                 file.writelines(json.dumps(row) + "\n" for row in rows)
         return rows
+
+    def score_utterances_by_metric(self, gen_files, score_config, output_file=None, io="kaldi", use_gpu=False):
+        rows = {key: {"key": key} for key in gen_files}
+        for item in score_config:
+            for row in self.score_utterances(gen_files, self.load_metrics([item], use_gpu=use_gpu), io=io):
+                rows[row["key"]] |= row
+        return list(rows.values())
