@@ -31,7 +31,7 @@ from distilmos_plugin.models.resampling import resample
 
 SPECTROGRAM_RATE = 48000  # Hz
 WINDOW = 320  # samples: 6.7 ms, and 161 bins of 150 Hz
-MAGNITUDES = 1e-7, 1e7  # what the logarithm is taken of is clipped to these
+LEAST_MAGNITUDE, LARGEST_MAGNITUDE = 1e-7, 1e7  # what the logarithm is taken of is clipped to these
 
 KERNEL = 5  # frames, of each convolution over the hidden states
 POOL = 5  # frames, of each pooling over them
@@ -78,12 +78,15 @@ class SASSLMOSConfig(SSLLayerMOSConfig):
     Attributes:
         spectrogram_channels: of the convolutions over the spectrogram; pooling follows the second one.
         spectrogram_hop: samples at 48 kHz from one frame of the spectrogram to the next.
+        least_magnitude: what lies below is raised to it before the logarithm. The published 1e-7 leaves the empty band of a
+            clip of low rate some six powers of ten below its speech; audio of 16 bits has nothing of its own below 1e-4.
         bands: what is left is summed up over time in so many equal bands of frequency; 1 is the published global maximum.
         spectrogram_pooling: how: by the ``max`` (published), or by mean and maximum.
     """
 
     spectrogram_channels: tuple[int, ...] = (32, 32, 64, 64)
     spectrogram_hop: int = 160
+    least_magnitude: float = LEAST_MAGNITUDE
     bands: int = 1
     spectrogram_pooling: Literal["max", "mean_max"] = "max"
 
@@ -94,6 +97,8 @@ class SASSLMOSConfig(SSLLayerMOSConfig):
             raise ConfigError("model_conf: spectrogram_channels: at least two are needed")
         if not 1 <= self.spectrogram_hop <= WINDOW:
             raise ConfigError(f"model_conf: spectrogram_hop: expected 1 to {WINDOW} samples, found {self.spectrogram_hop}")
+        if not 0 < self.least_magnitude < LARGEST_MAGNITUDE:
+            raise ConfigError(f"model_conf: least_magnitude: expected more than 0, found {self.least_magnitude:g}")
         if not 1 <= self.bands <= bins:
             raise ConfigError(f"model_conf: bands: expected 1 to {bins}, found {self.bands}")
 
@@ -175,12 +180,11 @@ class SASSLMOS(SSLLayerMOS):
     def clip_vectors(self, waveforms: Waveforms, rates: Sequence[int]) -> Tensor:
         layer = super().clip_vectors(waveforms, rates)
         clips = [resample(clip, rate, SPECTROGRAM_RATE) for clip, rate in zip(waveforms, rates, strict=True)]
-        return torch.cat(
-            [layer, self.spm(*log_spectrograms(self._fixed(clips, SPECTROGRAM_RATE), self.conf.spectrogram_hop))], dim=1
-        )
+        fixed, conf = self._fixed(clips, SPECTROGRAM_RATE), self.conf
+        return torch.cat([layer, self.spm(*log_spectrograms(fixed, conf.spectrogram_hop, conf.least_magnitude))], dim=1)
 
 
-def log_spectrograms(waveforms: Waveforms, hop: int = 160) -> tuple[Tensor, Tensor]:
+def log_spectrograms(waveforms: Waveforms, hop: int = 160, least: float = LEAST_MAGNITUDE) -> tuple[Tensor, Tensor]:
     """Return the logarithm (base 10) of the magnitudes, ``[B, T, 161]``, 0 past each clip's end, and its lengths ``[B]``.
 
     Each clip is transformed alone: frame t is centred on sample ``hop * t``, with zeros beyond the ends.
@@ -193,7 +197,7 @@ def log_spectrograms(waveforms: Waveforms, hop: int = 160) -> tuple[Tensor, Tens
     clips = []
     for waveform in waveforms:
         bins = torch.stft(waveform.float(), WINDOW, hop, window=window, pad_mode="constant", return_complex=True)
-        clips.append(bins.abs().clamp(*MAGNITUDES).log10().T)
+        clips.append(bins.abs().clamp(least, LARGEST_MAGNITUDE).log10().T)
     lengths = torch.tensor([len(clip) for clip in clips], device=window.device)
     return nn.utils.rnn.pad_sequence(clips, batch_first=True), lengths
 

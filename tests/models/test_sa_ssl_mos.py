@@ -173,6 +173,7 @@ def test_the_spectrogram_by_hand():
     assert 10 ** spectrograms[0, 150, 20].item() == pytest.approx(0.5 * 320 / 4, rel=1e-4)
     assert (spectrograms[1, :31] == -7).all()
     assert not spectrograms[1, 31:].any()
+    assert log_spectrograms([torch.zeros(4800)], least=1e-4)[0].min().item() == -4
 
 
 @pytest.mark.parametrize(
