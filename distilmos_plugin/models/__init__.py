@@ -7,7 +7,7 @@ from torch import nn
 
 from distilmos_plugin.config import Config, parse
 from distilmos_plugin.errors import ConfigError, suggest
-from distilmos_plugin.models.base import MOSModel, SystemConfig
+from distilmos_plugin.models.base import Extent, MOSModel, SystemConfig
 from distilmos_plugin.models.distilmos import DistilMOS
 from distilmos_plugin.models.mosa_net import MOSANet
 from distilmos_plugin.models.mtq_net import MTQNet
@@ -18,6 +18,7 @@ from distilmos_plugin.models.ssl_mos import SSLMOS
 
 __all__ = [
     "SYSTEMS",
+    "Extent",
     "Labels",
     "MOSModel",
     "Prediction",
@@ -79,10 +80,7 @@ def build_model(
     Args:
         config: the experiment.
         upstream: a loaded or rebuilt upstream; becomes ``model.upstream``.
-        token_layers: layers whose tokens are guessed, in the order of the tokens' last axis; none without a token loss.
-        clusters: size of each code book.
-        num_listeners: listeners in the training set, numbered from 1, with listener conditioning.
-        num_domains: corpora in the training set, numbered from 1, with domain conditioning.
+        token_layers, clusters, num_listeners, num_domains: see :class:`Extent`.
 
     Raises:
         ConfigError: as :func:`check_system`, a layer that the upstream does not have, or an upstream of one rate where the
@@ -101,14 +99,10 @@ def build_model(
             )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model = SYSTEMS[config.system](
+        return SYSTEMS[config.system](
             upstream,
             config.targets,
             conf,
             config.loss_conf,
-            token_layers=token_layers if config.loss_conf.token_weight > 0 else (),
-            clusters=clusters,
-            num_listeners=num_listeners,
+            Extent(token_layers if config.loss_conf.token_weight > 0 else (), clusters, num_listeners, num_domains),
         )
-    model.add_domains(num_domains)
-    return model

@@ -87,6 +87,23 @@ class SystemConfig:
                 raise ConfigError(f"loss_conf: units: {target}: expected more than 0, found {unit:g}")
 
 
+@dataclass(frozen=True)
+class Extent:
+    """What the training data give a model to know.
+
+    Attributes:
+        token_layers: layers whose tokens are guessed, in the order of the tokens' last axis; none without a token loss.
+        clusters: size of each code book.
+        num_listeners: listeners in the training set, numbered from 1, with listener conditioning.
+        num_domains: corpora in a pooled training set, numbered from 1, with domain conditioning.
+    """
+
+    token_layers: tuple[int, ...] = ()
+    clusters: int = 0
+    num_listeners: int = 0
+    num_domains: int = 0
+
+
 @dataclass
 class Encoded:
     """Frames between encoder and head: features ``[B, T, dim]``, lengths int64 ``[B]``, further outputs by name."""
@@ -142,22 +159,15 @@ class MOSModel(nn.Module):
         left_out = tuple(f"{name}." for name in self.training_only)
         return {name: value for name, value in self.state_dict().items() if not name.startswith(left_out)}
 
-    def add_listeners(self, num_listeners: int, dim: int) -> None:
-        """Make the embedding: row 0 is the mean listener, rows 1 to ``num_listeners`` the listeners. All start at 0: alike.
+    def add_embeddings(self, extent: Extent, dim: int) -> None:
+        """Make the embeddings of listeners and of corpora that ``conf`` asks for, of the width of :meth:`encode`'s frames.
 
-        Args:
-            num_listeners: how many.
-            dim: of the frames that :meth:`encode` gives.
+        Row 0 is the mean listener, and any corpus. All rows start at 0: alike.
         """
-        self.frame_dim = dim
         if self.conf.listeners:
-            self.listener_embedding = nn.Embedding.from_pretrained(torch.zeros(num_listeners + 1, dim), freeze=False)
-
-    def add_domains(self, num_domains: int) -> None:
-        """Make the embedding: row 0 stands for any corpus, rows 1 to ``num_domains`` for the corpora. All start at 0."""
+            self.listener_embedding = nn.Embedding.from_pretrained(torch.zeros(extent.num_listeners + 1, dim), freeze=False)
         if self.conf.domains:
-            embedding = torch.zeros(num_domains + 1, self.frame_dim)
-            self.domain_embedding = nn.Embedding.from_pretrained(embedding, freeze=False)
+            self.domain_embedding = nn.Embedding.from_pretrained(torch.zeros(extent.num_domains + 1, dim), freeze=False)
 
     def input_rate(self, native_rate: int) -> int:
         """Return the rate, in Hz, at which the model wants to hear a clip of that native rate: here, always its upstream's."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from distilmos_plugin.config import Config, LossConfig
 from distilmos_plugin.errors import ConfigError, TokenError
-from distilmos_plugin.models.base import Encoded, MOSModel, SystemConfig
+from distilmos_plugin.models.base import Encoded, Extent, MOSModel, SystemConfig
 from distilmos_plugin.models.layers import (
     Decoder,
     FeatureProcessor,
@@ -79,10 +79,7 @@ class DistilMOS(MOSModel):
         targets: tuple[str, ...],
         conf: DistilMOSConfig,
         loss_conf: LossConfig,
-        *,
-        token_layers: tuple[int, ...] = (),
-        clusters: int = 0,
-        num_listeners: int = 0,
+        extent: Extent,
     ) -> None:
         super().__init__(upstream, targets, conf, loss_conf)
         self.layers = conf.layers or tuple(range(1, upstream.num_layers + 1))
@@ -91,8 +88,8 @@ class DistilMOS(MOSModel):
         self.feature_processor = FeatureProcessor(upstream.dim, conf.hidden_dim, conf.kernels, conf.strides)
         self.decoder = Decoder(conf.hidden_dim, conf.dropout)
         self.linear = nn.Linear(conf.hidden_dim, len(self.targets))
-        self.add_listeners(num_listeners, conf.hidden_dim)
-        self.predictors = nn.ModuleList(TokenPredictor(conf.hidden_dim, clusters) for _ in token_layers)
+        self.add_embeddings(extent, conf.hidden_dim)
+        self.predictors = nn.ModuleList(TokenPredictor(conf.hidden_dim, extent.clusters) for _ in extent.token_layers)
 
     def encode(self, waveforms: Waveforms, rates: Sequence[int]) -> Encoded:
         hidden = self.upstream(waveforms)

@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from distilmos_plugin.config import Config, LossConfig
 from distilmos_plugin.errors import ConfigError
-from distilmos_plugin.models.base import Encoded, MOSModel, SystemConfig
+from distilmos_plugin.models.base import Encoded, Extent, MOSModel, SystemConfig
 from distilmos_plugin.models.layers import LayerWeighting, WeightedSum, frame_mask, masked_mean, zero_padding
 from distilmos_plugin.models.prediction import Waveforms
 from distilmos_plugin.models.spectral import (
@@ -98,10 +98,7 @@ class MOSANet(MOSModel):
         targets: tuple[str, ...],
         conf: MOSANetConfig,
         loss_conf: LossConfig,
-        *,
-        token_layers: tuple[int, ...] = (),
-        clusters: int = 0,
-        num_listeners: int = 0,
+        extent: Extent,
     ) -> None:
         super().__init__(upstream, targets, conf, loss_conf)
         self.layers = conf.layers or tuple(range(1, upstream.num_layers + 1))
@@ -116,7 +113,7 @@ class MOSANet(MOSModel):
         self.dense = nn.Linear(2 * conf.lstm_dim, conf.hidden_dim)
         self.dropout = nn.Dropout(conf.dropout)
         self.heads = nn.ModuleDict({target: AttentionHead(conf.hidden_dim) for target in self.targets})
-        self.add_listeners(num_listeners, conf.hidden_dim)
+        self.add_embeddings(extent, conf.hidden_dim)
 
     def encode(self, waveforms: Waveforms, rates: Sequence[int]) -> Encoded:
         hidden = self.upstream(waveforms)

@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from distilmos_plugin.config import Config, LossConfig
 from distilmos_plugin.errors import ConfigError
-from distilmos_plugin.models.base import Encoded, MOSModel, SystemConfig
+from distilmos_plugin.models.base import Encoded, Extent, MOSModel, SystemConfig
 from distilmos_plugin.models.layers import MaskedBatchNorm, WeightedSum, frame_mask, masked_mean, zero_padding
 from distilmos_plugin.models.prediction import Waveforms
 from distilmos_plugin.models.resampling import resample
@@ -114,10 +114,7 @@ class SSLLayerMOS(MOSModel):
         targets: tuple[str, ...],
         conf: SSLLayerMOSConfig,
         loss_conf: LossConfig,
-        *,
-        token_layers: tuple[int, ...] = (),
-        clusters: int = 0,
-        num_listeners: int = 0,
+        extent: Extent,
     ) -> None:
         super().__init__(upstream, targets, conf, loss_conf)
         self.weighted_sum = WeightedSum(len(conf.layers), upstream.dim, "softmax" if len(conf.layers) > 1 else "last", False)
@@ -127,7 +124,7 @@ class SSLLayerMOS(MOSModel):
         dim = self.fpm.dim + self._more_branches()
         self.mu_head = _perceptron(dim, conf.hidden_dims, len(self.targets))
         self.var_head = _perceptron(dim, conf.hidden_dims, len(self.targets)) if self.gaussian else None
-        self.add_listeners(num_listeners, dim)
+        self.add_embeddings(extent, dim)
 
     def _more_branches(self) -> int:
         """Make what stands beside the layer's branch; return the width that it adds."""

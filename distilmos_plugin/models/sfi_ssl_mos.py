@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from distilmos_plugin.config import Config, LossConfig
 from distilmos_plugin.errors import ConfigError
-from distilmos_plugin.models.base import Encoded, MOSModel, SystemConfig
+from distilmos_plugin.models.base import Encoded, Extent, MOSModel, SystemConfig
 from distilmos_plugin.models.layers import LayerWeighting, WeightedSum, frame_mask, masked_mean, zero_padding
 from distilmos_plugin.models.prediction import Waveforms
 
@@ -54,17 +54,14 @@ class SFISSLMOS(MOSModel):
         targets: tuple[str, ...],
         conf: SFISSLMOSConfig,
         loss_conf: LossConfig,
-        *,
-        token_layers: tuple[int, ...] = (),
-        clusters: int = 0,
-        num_listeners: int = 0,
+        extent: Extent,
     ) -> None:
         super().__init__(upstream, targets, conf, loss_conf)
         self.layers = conf.layers or tuple(range(1, upstream.num_layers + 1))
         self.weighted_sum = WeightedSum(len(self.layers), upstream.dim, conf.layer_weighting, project=False)
         hidden = conf.hidden_dim or upstream.dim
         self.linear = nn.Sequential(nn.Linear(upstream.dim, hidden), nn.SiLU(), nn.Linear(hidden, len(self.targets)))
-        self.add_listeners(num_listeners, upstream.dim)
+        self.add_embeddings(extent, upstream.dim)
 
     def input_rate(self, native_rate: int) -> int:
         """Return the native rate itself, or the nearest that the upstream takes."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from distilmos_plugin.config import Config, LossConfig
 from distilmos_plugin.errors import ConfigError
-from distilmos_plugin.models.base import Encoded, MOSModel, SystemConfig
+from distilmos_plugin.models.base import Encoded, Extent, MOSModel, SystemConfig
 from distilmos_plugin.models.layers import FrameScorer, LayerWeighting, WeightedSum, frame_mask, masked_mean, zero_padding
 from distilmos_plugin.models.prediction import Waveforms
 
@@ -57,10 +57,7 @@ class SSLMOS(MOSModel):
         targets: tuple[str, ...],
         conf: SSLMOSConfig,
         loss_conf: LossConfig,
-        *,
-        token_layers: tuple[int, ...] = (),
-        clusters: int = 0,
-        num_listeners: int = 0,
+        extent: Extent,
     ) -> None:
         super().__init__(upstream, targets, conf, loss_conf)
         self.layers = conf.layers or tuple(range(1, upstream.num_layers + 1))
@@ -69,7 +66,7 @@ class SSLMOS(MOSModel):
             self.linear = FrameScorer(upstream.dim, conf.hidden_dim, conf.dropout, len(self.targets))
         else:
             self.linear = nn.Linear(upstream.dim, len(self.targets))
-        self.add_listeners(num_listeners, upstream.dim)
+        self.add_embeddings(extent, upstream.dim)
 
     def encode(self, waveforms: Waveforms, rates: Sequence[int]) -> Encoded:
         hidden = self.upstream(waveforms)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from distilmos_plugin.config import Config, UpstreamConfig, parse
 from distilmos_plugin.errors import ConfigError, TokenError
-from distilmos_plugin.models import SYSTEMS, Labels, MOSModel, build_model, check_system
+from distilmos_plugin.models import SYSTEMS, Extent, Labels, MOSModel, build_model, check_system
 from distilmos_plugin.upstreams.upstream import load_upstream
 
 SMALL = {
@@ -119,7 +119,7 @@ def test_without_token_loss_distilmos_trains_to_the_same_bits_as_a_model_without
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = SYSTEMS["distilmos"](
-                upstream, ("mos",), check_system(conf), conf.loss_conf, token_layers=token_layers, clusters=CLUSTERS
+                upstream, ("mos",), check_system(conf), conf.loss_conf, Extent(token_layers, CLUSTERS)
             )
         step(model, waveforms[2:], labels_for(model, waveforms[2:]))
         states.append({name: value for name, value in model.state_dict().items() if not name.startswith("predictors")})
