@@ -2,8 +2,9 @@
 
 import pytest
 
-from distilmos_plugin.config import Config, OptimConfig, load_config, override, parse, to_dict
+from distilmos_plugin.config import Config, OptimConfig, load_config, override
 from distilmos_plugin.errors import ConfigError
+from distilmos_plugin.typed_yaml import parse, to_dict
 
 
 @pytest.mark.parametrize(

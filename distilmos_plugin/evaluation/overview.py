@@ -16,7 +16,6 @@ from typing import Any
 
 from scipy.stats import t as student
 
-from distilmos_plugin.config import load_yaml
 from distilmos_plugin.data.directory import DataDirectory
 from distilmos_plugin.errors import DataError
 from distilmos_plugin.evaluation.best_score import best_score_tables
@@ -27,6 +26,7 @@ from distilmos_plugin.evaluation.tables import figure
 from distilmos_plugin.files import atomic_write
 from distilmos_plugin.progress import say
 from distilmos_plugin.scoring.results import read_scores
+from distilmos_plugin.typed_yaml import load_yaml
 
 FEWEST = 20  # clips of one rate: a correlation over fewer says little
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import distilmos_plugin
-from distilmos_plugin.config import load_yaml
 from distilmos_plugin.corpora.importing import ABOUT
 from distilmos_plugin.errors import DataError
 from distilmos_plugin.evaluation.best_score import OUT_OF_DOMAIN, best_score_tables
@@ -25,6 +24,7 @@ from distilmos_plugin.evaluation.tables import figure
 from distilmos_plugin.evaluation.uncertainty import sentence
 from distilmos_plugin.files import atomic_write
 from distilmos_plugin.progress import say
+from distilmos_plugin.typed_yaml import load_yaml
 
 PACKAGES = ("torch", "s3prl", "lightning", "numpy", "scipy", "soxr", "soundfile", "faiss-cpu")
 RESULTS = "RESULTS.md"

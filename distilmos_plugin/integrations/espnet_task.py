@@ -15,13 +15,14 @@ from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.tasks.abs_task import AbsTask
 from espnet2.utils.nested_dict_action import NestedDictAction
 
-from distilmos_plugin.config import Config, parse, to_dict
+from distilmos_plugin.config import Config
 from distilmos_plugin.integrations.espnet_model import ESPnetMOS, SealedBatch, load_strictly
 from distilmos_plugin.integrations.espnet_trainer import CONFIG, MERIT, Batches, Course, MOSTrainer
 from distilmos_plugin.models import build_model
 from distilmos_plugin.training.loop import EpochBatches
 from distilmos_plugin.training.optimisation import freeze, make_optimiser
 from distilmos_plugin.training.preparation import Preparation
+from distilmos_plugin.typed_yaml import parse, to_dict
 from distilmos_plugin.upstreams.upstream import load_upstream
 
 

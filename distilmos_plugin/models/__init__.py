@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from distilmos_plugin.config import Config, parse
+from distilmos_plugin.config import Config
 from distilmos_plugin.errors import ConfigError, suggest
 from distilmos_plugin.models.base import Extent, MOSModel, SystemConfig
 from distilmos_plugin.models.distilmos import DistilMOS
@@ -15,6 +15,7 @@ from distilmos_plugin.models.prediction import Labels, Prediction, Waveforms
 from distilmos_plugin.models.sa_ssl_mos import SASSLMOS, SSLLayerMOS
 from distilmos_plugin.models.sfi_ssl_mos import SFISSLMOS
 from distilmos_plugin.models.ssl_mos import SSLMOS
+from distilmos_plugin.typed_yaml import parse
 
 __all__ = [
     "SYSTEMS",

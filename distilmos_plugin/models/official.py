@@ -17,10 +17,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from distilmos_plugin.config import Config, LossConfig, parse
+from distilmos_plugin.config import Config, LossConfig
 from distilmos_plugin.errors import ConfigError
 from distilmos_plugin.models.base import MOSModel
 from distilmos_plugin.models.weights import copy_weights
+from distilmos_plugin.typed_yaml import parse
 
 OURS, THEIRS = "upstream.expert.model.", "ssl."  # before the encoder's own names
 

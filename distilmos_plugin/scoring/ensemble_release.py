@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from distilmos_plugin import __version__
-from distilmos_plugin.config import load_yaml, parse, to_dict
 from distilmos_plugin.errors import ConfigError, ModelError
 from distilmos_plugin.files import atomic_directory, fingerprint
 from distilmos_plugin.scoring.ensemble import Ensemble, Identity, Stack
 from distilmos_plugin.scoring.release import CARD, CONFIG, DIGEST_DIGITS
+from distilmos_plugin.typed_yaml import load_yaml, parse, to_dict
 
 if TYPE_CHECKING:
     from distilmos_plugin.scoring.predictor import Predictor

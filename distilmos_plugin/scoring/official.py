@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from distilmos_plugin import __version__
-from distilmos_plugin.config import Config, load_yaml
+from distilmos_plugin.config import Config
 from distilmos_plugin.errors import ConfigError, ModelError, UpstreamError
 from distilmos_plugin.files import file_digest
 from distilmos_plugin.models import MOSModel, build_model
 from distilmos_plugin.models.official import Description, describe, load_state
 from distilmos_plugin.scoring import release
+from distilmos_plugin.typed_yaml import load_yaml
 from distilmos_plugin.upstreams.surroundings import first_line
 from distilmos_plugin.upstreams.upstream import rebuild_upstream
 

@@ -20,11 +20,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from distilmos_plugin import __version__
-from distilmos_plugin.config import Config, load_yaml, parse, to_dict
+from distilmos_plugin.config import Config
 from distilmos_plugin.errors import ConfigError, ModelError
 from distilmos_plugin.files import atomic_directory, file_digest
 from distilmos_plugin.models import MOSModel, build_model
 from distilmos_plugin.models.weights import copy_weights
+from distilmos_plugin.typed_yaml import load_yaml, parse, to_dict
 from distilmos_plugin.upstreams.upstream import rebuild_upstream
 
 CONFIG, WEIGHTS, CARD = "config.yaml", "model.safetensors", "README.md"

@@ -15,10 +15,11 @@ from typing import Any
 import yaml
 
 from distilmos_plugin import __version__
-from distilmos_plugin.config import Config, load_yaml, parse, to_dict
+from distilmos_plugin.config import Config
 from distilmos_plugin.data.directory import DataDirectory
 from distilmos_plugin.errors import ConfigError, TrainingError, some
 from distilmos_plugin.files import atomic_write, fingerprint, stamp_is_current, write_stamp
+from distilmos_plugin.typed_yaml import load_yaml, parse, to_dict
 
 CONFIG, HISTORY, CHECKPOINTS, MODEL = "config.yaml", "history.jsonl", "checkpoints", "model"
 SECTION = "experiment"  # of config.yaml: what stands beside the configuration

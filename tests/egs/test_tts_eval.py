@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from distilmos_plugin.config import Config, parse
+from distilmos_plugin.config import Config
 from distilmos_plugin.models import build_model
 from distilmos_plugin.scoring.gather import gather
 from distilmos_plugin.scoring.release import write_release
 from distilmos_plugin.scoring.run import score_paths
+from distilmos_plugin.typed_yaml import parse
 from distilmos_plugin.upstreams.upstream import load_upstream
 from tests.training.material import write_corpus, write_upstream
 

@@ -17,13 +17,14 @@ import torch
 from safetensors.torch import load_file
 
 from distilmos_plugin.cli import train as train_command
-from distilmos_plugin.config import Config, override, parse, to_dict
+from distilmos_plugin.config import Config, override
 from distilmos_plugin.data.directory import DataDirectory
 from distilmos_plugin.errors import ConfigError, MissingExtra, TrainingError
 from distilmos_plugin.integrations import espnet
 from distilmos_plugin.scoring.models import load
 from distilmos_plugin.tokens.stages import extract_stage, learn_stage
 from distilmos_plugin.training import fit
+from distilmos_plugin.typed_yaml import parse, to_dict
 from tests.training.material import write_corpus, write_upstream
 
 ROOT = Path(__file__).parent.parent.parent

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from distilmos_plugin.config import Config, parse
+from distilmos_plugin.config import Config
 from distilmos_plugin.errors import ConfigError
 from distilmos_plugin.models import Labels, MOSModel, build_model
+from distilmos_plugin.typed_yaml import parse
 
 DOMAINS = torch.tensor([2, 1])
 LISTENERS = torch.tensor([[1, 3], [2, -1]])

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from distilmos_plugin.config import Config, parse
+from distilmos_plugin.config import Config
 from distilmos_plugin.errors import ConfigError
 from distilmos_plugin.models import Labels, build_model, check_system
 from distilmos_plugin.models.spectral import SincBank, SpectralConvolutions, Spectrogram, join_in_time, normalised
+from distilmos_plugin.typed_yaml import parse
 
 RATE = 16000
 TARGETS = ["pesq", "stoi", "sdi"]

@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from distilmos_plugin.config import Config, UpstreamConfig, parse
+from distilmos_plugin.config import Config, UpstreamConfig
 from distilmos_plugin.errors import ConfigError
 from distilmos_plugin.models import Labels, MOSModel, build_model, check_system
 from distilmos_plugin.models.resampling import resample
 from distilmos_plugin.models.sa_ssl_mos import SPECTROGRAM_RATE, log_spectrograms
+from distilmos_plugin.typed_yaml import parse
 from distilmos_plugin.upstreams.upstream import Upstream, load_upstream
 
 from .published_layer_mos import Published

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from distilmos_plugin.config import Config, SFIConfig, UpstreamConfig, parse
+from distilmos_plugin.config import Config, SFIConfig, UpstreamConfig
 from distilmos_plugin.errors import ConfigError
 from distilmos_plugin.models import MOSModel, build_model
 from distilmos_plugin.scoring.predictor import Predictor
 from distilmos_plugin.scoring.release import load_release, write_release
+from distilmos_plugin.typed_yaml import parse
 from distilmos_plugin.upstreams.sfi import folder
 from distilmos_plugin.upstreams.sfi.conversion import convert
 from distilmos_plugin.upstreams.upstream import load_upstream

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from distilmos_plugin.config import Config, UpstreamConfig, parse
+from distilmos_plugin.config import Config, UpstreamConfig
 from distilmos_plugin.errors import ConfigError, TokenError
 from distilmos_plugin.models import SYSTEMS, Extent, Labels, MOSModel, build_model, check_system
+from distilmos_plugin.typed_yaml import parse
 from distilmos_plugin.upstreams.upstream import load_upstream
 
 SMALL = {

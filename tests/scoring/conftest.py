@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from distilmos_plugin.config import Config, parse
+from distilmos_plugin.config import Config
 from distilmos_plugin.models import MOSModel
 from distilmos_plugin.scoring.predictor import Predictor
 from distilmos_plugin.scoring.release import write_release
+from distilmos_plugin.typed_yaml import parse
 
 from .material import make_model
 

@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from distilmos_plugin.config import Config, parse, to_dict
+from distilmos_plugin.config import Config
 from distilmos_plugin.models import build_model
 from distilmos_plugin.scoring.ensemble import Ensemble
 from distilmos_plugin.scoring.predictor import Predictor
 from distilmos_plugin.scoring.release import write_release
 from distilmos_plugin.scoring.results import read_scores
 from distilmos_plugin.scoring.run import score_paths
+from distilmos_plugin.typed_yaml import parse, to_dict
 from distilmos_plugin.upstreams.upstream import load_upstream
 
 from .material import speech, with_windows, write

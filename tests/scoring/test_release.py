@@ -10,13 +10,14 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 import distilmos_plugin
-from distilmos_plugin.config import Config, parse
+from distilmos_plugin.config import Config
 from distilmos_plugin.errors import ModelError, UpstreamError
 from distilmos_plugin.files import file_digest
 from distilmos_plugin.models import build_model
 from distilmos_plugin.scoring import models
 from distilmos_plugin.scoring.predictor import Predictor
 from distilmos_plugin.scoring.release import load_release, write_release
+from distilmos_plugin.typed_yaml import parse
 from distilmos_plugin.upstreams.upstream import load_upstream
 
 from .material import RATE, speech

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from distilmos_plugin.config import Config, parse
+from distilmos_plugin.config import Config
+from distilmos_plugin.typed_yaml import parse
 
 from .material import write_corpus, write_upstream
 

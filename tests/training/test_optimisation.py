@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from distilmos_plugin.config import Config, parse
+from distilmos_plugin.config import Config
 from distilmos_plugin.errors import TrainingError
 from distilmos_plugin.training.module import TrainingModule
 from distilmos_plugin.training.optimisation import freeze, initialise, make_optimiser, rate_factor, set_rates
+from distilmos_plugin.typed_yaml import parse
 
 
 class Small(nn.Module):

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distilmos_plugin.config import SFIConfig, UpstreamConfig, to_dict
+from distilmos_plugin.config import SFIConfig, UpstreamConfig
 from distilmos_plugin.errors import ConfigError, UpstreamError
 from distilmos_plugin.progress import track
+from distilmos_plugin.typed_yaml import to_dict
 from distilmos_plugin.upstreams.sfi.convolution import HIGHEST_RATE, SFIConvolution
 from distilmos_plugin.upstreams.sfi.design import design_frequencies, response_of
 from distilmos_plugin.upstreams.sfi.filters import TWO_PI, ModulatedGaussian, NeuralAnalogFilter

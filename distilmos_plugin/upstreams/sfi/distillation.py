@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from distilmos_plugin.audio import AudioProblem, as_audio, read_audio
-from distilmos_plugin.config import DistilConfig, UpstreamConfig, to_dict
+from distilmos_plugin.config import DistilConfig, UpstreamConfig
 from distilmos_plugin.data.directory import WAV, DataDirectory
 from distilmos_plugin.errors import ConfigError, DataError, UpstreamError
 from distilmos_plugin.files import atomic_write, fingerprint
 from distilmos_plugin.progress import Progress, say
+from distilmos_plugin.typed_yaml import to_dict
 from distilmos_plugin.upstreams.sfi import folder
 from distilmos_plugin.upstreams.sfi.convolution import HIGHEST_RATE, LOWEST_RATE
 from distilmos_plugin.upstreams.upstream import HiddenStates, Upstream, load_upstream

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from distilmos_plugin import __version__
-from distilmos_plugin.config import load_yaml, parse, to_dict
 from distilmos_plugin.errors import ConfigError, UpstreamError
 from distilmos_plugin.files import atomic_write
+from distilmos_plugin.typed_yaml import load_yaml, parse, to_dict
 
 if TYPE_CHECKING:
     from torch import Tensor

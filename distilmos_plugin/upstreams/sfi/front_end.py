@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from distilmos_plugin.config import SFIConfig, parse
+from distilmos_plugin.config import SFIConfig
+from distilmos_plugin.typed_yaml import parse
 from distilmos_plugin.upstreams.batching import ExactBatching
 from distilmos_plugin.upstreams.frames import Framing
 from distilmos_plugin.upstreams.sfi.convolution import SFIConvolution

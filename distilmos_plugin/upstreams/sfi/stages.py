@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distilmos_plugin.config import Config, to_dict
+from distilmos_plugin.config import Config
 from distilmos_plugin.data.directory import DataDirectory
 from distilmos_plugin.errors import UpstreamError
 from distilmos_plugin.files import file_digest, fingerprint, stamp_is_current, write_stamp
 from distilmos_plugin.progress import say
+from distilmos_plugin.typed_yaml import to_dict
 from distilmos_plugin.upstreams.resolver import checkpoint_digests
 from distilmos_plugin.upstreams.sfi import folder
 
