@@ -2,7 +2,7 @@
 # MTQ-Net on mini: multi-task pseudo-label learning (MPL) beside what the paper compares it with, over several seeds.
 #
 #   egs/mini/mpl.sh                       MPL and training from scratch, seeds 0 1 2; the tables go into egs/mini/MPL.md
-#   egs/mini/mpl.sh --confs all           also direct transfer, and MPL with squared errors
+#   egs/mini/mpl.sh --confs all           also direct transfer, MPL with squared errors, MPL from random weights
 #   egs/mini/mpl.sh --seeds "0 1 2 3 4"
 #
 # What is done already is skipped, and what was cut off goes on: each training is one ./run.sh.
@@ -16,7 +16,7 @@ while [ $# -gt 0 ]; do
         *) echo "mpl.sh: unknown option $1; there are --seeds and --confs" >&2; exit 2 ;;
     esac
 done
-[ "$confs" != all ] || confs="scratch transfer mse"
+[ "$confs" != all ] || confs="scratch transfer mse cold"
 
 cd "$(dirname "$0")/../.."
 base=mtq_net_tiny
