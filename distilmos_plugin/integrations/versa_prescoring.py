@@ -47,10 +47,10 @@ def as_recorded(samples: np.ndarray) -> np.ndarray:
     VERSA divides the 16-bit samples of its Kaldi reader by 32767, where libsndfile divides by 32768. That moves scores in
     the fourth digit, so it is undone: only samples of the first kind are all whole numbers when multiplied by 32767.
 
-    >>> as_recorded(np.array([16384, -32768, 5]) / 32767) * 32768
-    array([ 16384., -32768.,      5.])
-    >>> as_recorded(np.array([16384, -32768, 5]) / 32768) * 32768
-    array([ 16384., -32768.,      5.])
+    >>> (as_recorded(np.array([16384, -32768, 5]) / 32767) * 32768).tolist()
+    [16384.0, -32768.0, 5.0]
+    >>> (as_recorded(np.array([16384, -32768, 5]) / 32768) * 32768).tolist()
+    [16384.0, -32768.0, 5.0]
     """
     if samples.dtype != np.float64 or not len(samples):
         return samples

@@ -161,6 +161,16 @@ def test_versa_can_read_the_allowed_keys_off_the_source(versa):
     assert found | {"name"} == {*module.KEYS, *module.FROM_VERSA}
 
 
+def test_no_key_is_one_that_versa_adds_up(versa):
+    """Its summaries average a key, but add up one that contains _wer, _cer or _per."""
+    module = importlib.import_module("distilmos_plugin.integrations.versa_metric")
+    keys = {target: module.output_key(target) for target in ("mos", "sig", "mos_std", "perplexity", "asr_wer")}
+    assert keys["mos"] == "distilmos"
+    assert keys["sig"] == "distilmos_sig"
+    assert keys["mos_std"] == "distilmos_std"
+    assert not any(part in key for key in keys.values() for part in ("_wer", "_cer", "_per"))
+
+
 def test_without_versa_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"pip install .*wavlab-speech/versa"):
