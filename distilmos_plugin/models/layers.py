@@ -147,6 +147,38 @@ class FeatureProcessor(nn.Module):
         return zero_padding(self.ln(frames), lengths), lengths
 
 
+class BidirectionalLSTM(nn.LSTM):
+    """One layer of LSTM in both directions over padded clips, each from its own first and last frame.
+
+    Parameters and result are those of :class:`torch.nn.LSTM` on a packed sequence. On a CPU that one takes a step of the
+    graph for every frame; here each direction is one operation, over clips of which the second is turned around: forward and
+    backward pass together take a fifth to a third of the time (8 clips of 60 to 209 frames, 64 wide, one and two cores).
+
+    Args:
+        dim: width of the frames.
+        hidden_dim: of each direction.
+    """
+
+    def __init__(self, dim: int, hidden_dim: int) -> None:
+        super().__init__(dim, hidden_dim, batch_first=True, bidirectional=True)
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """Map ``[B, T, dim]`` to ``[B, T, 2 * hidden_dim]``; what is past a length is meaningless."""
+        if frames.is_cuda:  # cuDNN takes packed sequences whole
+            packed = pack_padded_sequence(frames, lengths.cpu(), batch_first=True, enforce_sorted=False)
+            return pad_packed_sequence(super().forward(packed)[0], batch_first=True, total_length=frames.shape[1])[0]
+        index = torch.arange(frames.shape[1]).expand(len(frames), -1)
+        turned = torch.where(frame_mask(lengths, frames.shape[1]), lengths[:, None] - 1 - index, index)[:, :, None]
+        half = len(self._flat_weights) // 2
+        forward = self._direction(frames, self._flat_weights[:half])
+        backward = self._direction(frames.take_along_dim(turned, 1), self._flat_weights[half:])
+        return torch.cat([forward, backward.take_along_dim(turned, 1)], dim=2)
+
+    def _direction(self, frames: Tensor, weights: list[Tensor]) -> Tensor:
+        start = frames.new_zeros(1, len(frames), self.hidden_size)
+        return torch.lstm(frames, (start, start), weights, True, 1, 0.0, self.training, False, True)[0]
+
+
 class Decoder(nn.Module):
     """Convolution and bidirectional LSTM with a residual around the LSTM (DistilMOS).
 
@@ -158,7 +190,7 @@ class Decoder(nn.Module):
     def __init__(self, dim: int, dropout: float) -> None:
         super().__init__()
         self.cnn = nn.Conv1d(dim, dim, 3, padding=1)
-        self.bilstm = nn.LSTM(dim, dim, batch_first=True, bidirectional=True)
+        self.bilstm = BidirectionalLSTM(dim, dim)
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(2 * dim, dim)
         self.layer_norm = nn.LayerNorm(dim)
@@ -166,9 +198,7 @@ class Decoder(nn.Module):
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Map ``[B, T, dim]``, zero past each length, to the same shape; what is past a length is meaningless."""
         local = self.cnn(frames.transpose(1, 2)).transpose(1, 2)
-        packed = pack_padded_sequence(local, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        context, _ = pad_packed_sequence(self.bilstm(packed)[0], batch_first=True, total_length=frames.shape[1])
-        return self.layer_norm(functional.gelu(self.linear(self.dropout(context))) + local)
+        return self.layer_norm(functional.gelu(self.linear(self.dropout(self.bilstm(local, lengths)))) + local)
 
 
 class TokenPredictor(nn.Module):

@@ -17,12 +17,18 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from distilmos_plugin.config import Config, LossConfig
 from distilmos_plugin.errors import ConfigError
 from distilmos_plugin.models.base import Encoded, Extent, MOSModel, SystemConfig
-from distilmos_plugin.models.layers import LayerWeighting, WeightedSum, frame_mask, masked_mean, zero_padding
+from distilmos_plugin.models.layers import (
+    BidirectionalLSTM,
+    LayerWeighting,
+    WeightedSum,
+    frame_mask,
+    masked_mean,
+    zero_padding,
+)
 from distilmos_plugin.models.prediction import Waveforms
 from distilmos_plugin.models.spectral import (
     SincBank,
@@ -109,7 +115,7 @@ class MOSANet(MOSModel):
         self.convolutions = SpectralConvolutions(bins, (planes, *conf.channels))
         self.projection = nn.Linear(upstream.dim, self.convolutions.dim)
         width = self.convolutions.dim * (1 if conf.join == "time" else 2)
-        self.lstm = nn.LSTM(width, conf.lstm_dim, batch_first=True, bidirectional=True)
+        self.lstm = BidirectionalLSTM(width, conf.lstm_dim)
         self.dense = nn.Linear(2 * conf.lstm_dim, conf.hidden_dim)
         self.dropout = nn.Dropout(conf.dropout)
         self.heads = nn.ModuleDict({target: AttentionHead(conf.hidden_dim) for target in self.targets})
@@ -126,9 +132,7 @@ class MOSANet(MOSModel):
             frames, lengths = join_in_time([(heard, lengths), (frames, hidden.lengths)])
         else:
             frames = torch.cat([heard, frames], dim=2)
-        packed = pack_padded_sequence(frames, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        context, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=frames.shape[1])
-        return Encoded(self.dropout(self.dense(context).relu()), lengths)
+        return Encoded(self.dropout(self.dense(self.lstm(frames, lengths)).relu()), lengths)
 
     def _spectra(self, waveforms: Waveforms, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the convolutions see, ``[B, planes, T, bins]``, zero past each length, and the lengths."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from distilmos_plugin.models.layers import (
+    BidirectionalLSTM,
     Decoder,
     FeatureProcessor,
     MaskedBatchNorm,
@@ -103,3 +105,18 @@ def test_the_last_layer_alone_needs_no_weights(frames: torch.Tensor):
     assert not list(mix.parameters())
     assert mix([frames, frames + 1]) is not frames
     torch.testing.assert_close(mix([frames, frames + 1]), frames + 1)
+
+
+def test_the_lstm_over_padded_clips_is_torchs_over_packed_ones(frames: torch.Tensor):
+    lstm = BidirectionalLSTM(DIM, 5)
+    mask = frame_mask(LENGTHS, frames.shape[1])[..., None]
+    inputs = [frames.clone().requires_grad_() for _ in range(2)]
+    packed = pack_padded_sequence(inputs[0], LENGTHS, batch_first=True, enforce_sorted=False)
+    expected, _ = pad_packed_sequence(nn.LSTM.forward(lstm, packed)[0], batch_first=True)
+    found = lstm(inputs[1], LENGTHS) * mask
+    torch.testing.assert_close(found, expected)
+
+    references = torch.autograd.grad(expected.square().sum(), [inputs[0], *lstm.parameters()])
+    gradients = torch.autograd.grad(found.square().sum(), [inputs[1], *lstm.parameters()])
+    for gradient, reference in zip(gradients, references, strict=True):
+        torch.testing.assert_close(gradient, reference)

@@ -131,7 +131,8 @@ def test_a_file_that_vanishes_during_the_run_is_unreadable(predictor, tmp_path):
 
 
 def test_a_long_file_that_goes_bad_during_the_run_is_unreadable(predictor, tmp_path):
-    path = pcm16(tmp_path / "long.wav", speech(40.0))  # longer than the window
+    # 100 s: more than the windows of one batch and the one that is read ahead, so that the cut meets the reader for certain.
+    path = pcm16(tmp_path / "long.wav", np.tile(speech(10.0), 10))
     started = threading.Event()
     predict = predictor.predict
 
@@ -142,9 +143,8 @@ def test_a_long_file_that_goes_bad_during_the_run_is_unreadable(predictor, tmp_p
                 os.truncate(path, 44 + 2 * RATE * 10)
             return predict(waveforms, rates, frames)
 
-    score = Cut(predictor.model, predictor.config).score(path)
+    score = next(Cut(predictor.model, predictor.config).score_many([path], batch_seconds=20))
     assert started.is_set()
-    # The second window had been read ahead in part; either it is whole and right, or the file is refused.
     assert score.status == "unreadable"
 
 
