@@ -211,10 +211,12 @@ class PseudoConfig:
 
     Attributes:
         stand_in: model whose scores stand in for ratings that nobody gave: in every set, the tests too.
+        stand_in_clips: at most so many clips of each set get them, and the others no label; None: all.
         teacher: model whose scores are labels in train and dev alone; ``{first}`` is the one that was trained first.
     """
 
     stand_in: str | None = None
+    stand_in_clips: int | None = None
     teacher: str | None = None
 
 

@@ -50,6 +50,7 @@ def pseudo_label(
     names: Sequence[str],
     teachers: Teachers | None = None,
     *,
+    most: Mapping[str, int] | None = None,
     allow_pipes: bool = False,
 ) -> None:
     """Write a data directory whose labels of the teachers' targets are the teachers' scores; the others are the source's.
@@ -63,19 +64,21 @@ def pseudo_label(
         output: data directory to write; another folder.
         names: of the teachers, as for ``distilmos score --model``.
         teachers: those that are loaded already.
+        most: of some teachers, how many clips they label at most, each time the same ones; the others have no label.
         allow_pipes: run ``command |`` entries of ``wav.scp``.
 
     Raises:
         DataError: if there is no teacher, or ``output`` is ``data`` or holds something else.
         ModelError: if a teacher cannot be found.
     """
-    output, teachers = Path(output), teachers or Teachers()
+    output, teachers, most = Path(output), teachers or Teachers(), most or {}
     source = DataDirectory.read(data, allow_pipes)
     if not names:
         raise DataError("pseudo-label: name at least one teacher")
     _refuse_overwriting(source.path, output)
     contents = [source.wav, source.targets, source.systems, source.ratings, source.num_samples, source.rates]
-    origin = {"data": fingerprint(contents), "teachers": {name: teachers.identity(name) for name in names}}
+    identities = {name: [teachers.identity(name), most[name]] if name in most else teachers.identity(name) for name in names}
+    origin = {"data": fingerprint(contents), "teachers": identities}
     stamp = _corpus(source.path) | {"origin": origin}
     if (output / WAV).is_file() and stamp_is_current(output, stamp):
         say(f"pseudo labels: {output} is complete and current, nothing to do")
@@ -86,8 +89,10 @@ def pseudo_label(
     for name in names:
         teacher = teachers.load(name)
         file = re.sub(r"[^\w.-]", "_", name) + ".jsonl"
-        scores = _scores(source, teacher, output / SCORES / file, allow_pipes)
-        found = {target: {score.key: score.targets.get(target) for score in scores} for target in teacher.targets}
+        chosen = _chosen(source.wav, most.get(name))
+        scores = _scores(source, chosen, teacher, output / SCORES / file, allow_pipes)
+        unlabelled = dict.fromkeys(source.wav)
+        found = {target: unlabelled | {score.key: score.targets.get(target) for score in scores} for target in teacher.targets}
         targets |= found
         given |= {target: f"{teacher.name}@{teacher.digest}" + f" ({teacher.about})" * bool(teacher.about) for target in found}
     lengths = {"num_samples": source.num_samples, "rates": source.rates}
@@ -95,7 +100,8 @@ def pseudo_label(
     with atomic_write(output / LABELS) as file:
         json.dump(given, file, indent=2, ensure_ascii=False)
     write_stamp(output, stamp)
-    say(f"pseudo labels: {output}: {', '.join(given)} of {len(source.keys)} clips")
+    counts = ", ".join(f"{target} of {sum(value is not None for value in targets[target].values())}" for target in given)
+    say(f"pseudo labels: {output}: {counts} of {len(source.keys)} clips")
 
 
 def pseudo_stage(config: Config, folder: str | os.PathLike, output: str | os.PathLike) -> None:
@@ -113,23 +119,30 @@ def pseudo_stage(config: Config, folder: str | os.PathLike, output: str | os.Pat
         raise DataError(f"{folder}: no data directories in it (<set>/{WAV})")
     always = [] if conf.stand_in is None else [conf.stand_in]
     taught = [] if conf.teacher is None else [with_first(conf.teacher, config, "pseudo_conf: teacher")]
+    most = {} if conf.stand_in_clips is None else {conf.stand_in: conf.stand_in_clips}
     teachers = Teachers()
     for part in sets:
         names = [*taught * (part.name in LEARNT_FROM), *always]
         if names:
-            pseudo_label(part, Path(output) / part.name, names, teachers)
+            pseudo_label(part, Path(output) / part.name, names, teachers, most=most)
 
 
-def _scores(source: DataDirectory, teacher: Predictor, path: Path, allow_pipes: bool) -> list[Score]:
-    """Score what is not in the score file yet, and return the scores of all clips."""
+def _chosen(clips: Mapping[str, str], most: int | None) -> Mapping[str, str]:
+    """Return up to ``most`` of the clips, by a hash of their keys: which ones does not depend on the order."""
+    keys = sorted(clips, key=lambda key: fingerprint([key]))
+    return {key: clips[key] for key in keys[:most]}
+
+
+def _scores(source: DataDirectory, clips: Mapping[str, str], teacher: Predictor, path: Path, allow_pipes: bool) -> list[Score]:
+    """Score those of the clips that are not in the score file yet, and return the scores of all of them."""
     with ScoreWriter(path, True, teacher.signature) as writer:
-        left = {key: wav for key, wav in source.wav.items() if key not in writer.done}
+        left = {key: wav for key, wav in clips.items() if key not in writer.done}
         if left:
             with Progress(f"{source.path.name}: scoring with {teacher.name}", len(left), "clips") as progress:
                 for score in teacher.score_many(left, allow_pipes=allow_pipes):
                     writer.write([score])
                     progress.advance()
-    scores = [score for score in read_scores(path) if score.key in source.wav]
+    scores = [score for score in read_scores(path) if score.key in clips]
     failed = [f"{score.key} ({score.status})" for score in scores if not score.ok]
     if failed:
         say(f"{source.path}: {len(failed)} clips get no label from {teacher.name}: {some(failed)}")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from distilmos_plugin.files import atomic_write, fingerprint
+from distilmos_plugin.upstreams.experts import digest
 from distilmos_plugin.upstreams.upstream import HiddenStates, Upstream
 
 
@@ -23,18 +25,26 @@ class StateCache:
 
     Args:
         upstream: frozen; its ``forward`` is replaced, and takes unpadded clips.
-        directory: the states lie in a folder of it that is named after the upstream's digest and the layers.
+        directory: the states lie in a folder of it that is named after the upstream's weights, as they are at its first
+            pass (``init_param`` may have changed them), and the layers.
         layers: whose states are kept, 1 is the first transformer layer. Of the others there is None in their place.
         limit: bytes that the folder may hold.
     """
 
     def __init__(self, upstream: Upstream, directory: Path, layers: Sequence[int], limit: int) -> None:
         self.layers, self.limit, self.num_states = tuple(layers), limit, upstream.num_layers + 1
-        self.folder = directory / fingerprint([upstream.digest, self.layers])
+        self.directory, self.folder, self.size = directory, directory, 0
+        self._upstream, self._compute = upstream, upstream.forward
+        upstream.forward = self._open
+
+    def _open(self, *arguments: Any, **options: Any) -> HiddenStates:
+        """Find the folder, at the first pass."""
+        weights = digest(self._upstream.architecture, self._upstream.expert)
+        self.folder = self.directory / fingerprint([weights, self.layers])
         self.folder.mkdir(parents=True, exist_ok=True)
         self.size = sum(path.stat().st_size for path in self.folder.glob("*.npy"))
-        self._compute = upstream.forward
-        upstream.forward = self.forward
+        self._upstream.forward = self.forward
+        return self.forward(*arguments, **options)
 
     def forward(self, waveforms: Sequence[Tensor], lengths: None = None, rates: Sequence[int] | None = None) -> HiddenStates:
         """Return the states of clips ``[samples]`` as the upstream would; see :class:`HiddenStates`."""

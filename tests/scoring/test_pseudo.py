@@ -104,6 +104,17 @@ def test_a_configuration_labels_training_sets_only_by_the_teacher(data, teacher,
     assert DataDirectory.read(tmp_path / "all" / "test").targets["pesq"]["clip0"] != 1.5
 
 
+def test_a_stand_in_may_label_a_few_clips_only(data, teacher, config, tmp_path):
+    conf = replace(config, pseudo_conf=PseudoConfig(stand_in=teacher, stand_in_clips=1))
+    pseudo_stage(conf, data, tmp_path / "one")
+    pseudo_stage(conf, data, tmp_path / "again")
+    labels, again = (DataDirectory.read(tmp_path / name / "train").targets["stoi"] for name in ("one", "again"))
+    assert sum(not math.isnan(value) for value in labels.values()) == 1
+    assert labels == pytest.approx(again, nan_ok=True)
+    pseudo_stage(replace(conf, pseudo_conf=PseudoConfig(stand_in=teacher)), data, tmp_path / "one")  # more: not current
+    assert sum(not math.isnan(value) for value in DataDirectory.read(tmp_path / "one" / "train").targets["stoi"].values()) == 2
+
+
 def test_a_data_directory_is_never_overwritten(data, teacher, tmp_path):
     with pytest.raises(DataError, match="is the data directory itself"):
         pseudo_label(data / "train", data / "train", [teacher])
