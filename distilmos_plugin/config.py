@@ -211,12 +211,12 @@ class PseudoConfig:
 
     Attributes:
         stand_in: model whose scores stand in for ratings that nobody gave: in every set, the tests too.
-        stand_in_clips: at most so many clips of each set get them, and the others no label; None: all.
+        table: file of its scores of audio files, by what is in them; only files that are not in it are scored.
         teacher: model whose scores are labels in train and dev alone; ``{first}`` is the one that was trained first.
     """
 
     stand_in: str | None = None
-    stand_in_clips: int | None = None
+    table: str | None = None
     teacher: str | None = None
 
 

@@ -15,8 +15,9 @@ from distilmos_plugin.data.directory import DataDirectory, write_data_directory
 from distilmos_plugin.errors import ConfigError, DataError
 from distilmos_plugin.models import build_model
 from distilmos_plugin.scoring.models import load
-from distilmos_plugin.scoring.pseudo import pseudo_label, pseudo_stage
+from distilmos_plugin.scoring.pseudo import pseudo_label, pseudo_stage, write_table
 from distilmos_plugin.scoring.release import write_release
+from distilmos_plugin.scoring.results import read_scores
 from distilmos_plugin.training.card import describe_training
 from distilmos_plugin.upstreams.upstream import load_upstream
 
@@ -104,15 +105,41 @@ def test_a_configuration_labels_training_sets_only_by_the_teacher(data, teacher,
     assert DataDirectory.read(tmp_path / "all" / "test").targets["pesq"]["clip0"] != 1.5
 
 
-def test_a_stand_in_may_label_a_few_clips_only(data, teacher, config, tmp_path):
-    conf = replace(config, pseudo_conf=PseudoConfig(stand_in=teacher, stand_in_clips=1))
-    pseudo_stage(conf, data, tmp_path / "one")
-    pseudo_stage(conf, data, tmp_path / "again")
-    labels, again = (DataDirectory.read(tmp_path / name / "train").targets["stoi"] for name in ("one", "again"))
-    assert sum(not math.isnan(value) for value in labels.values()) == 1
-    assert labels == pytest.approx(again, nan_ok=True)
-    pseudo_stage(replace(conf, pseudo_conf=PseudoConfig(stand_in=teacher)), data, tmp_path / "one")  # more: not current
-    assert sum(not math.isnan(value) for value in DataDirectory.read(tmp_path / "one" / "train").targets["stoi"].values()) == 2
+def test_files_that_a_table_has_are_not_scored_again(data, teacher, config, tmp_path, capsys):
+    pseudo_label(data / "train", tmp_path / "scored", [teacher])
+    table = tmp_path / "table.tsv"
+    write_table((tmp_path / "scored" / "teachers").glob("*.jsonl"), table)
+    header, first, *others = table.read_text().splitlines()
+    assert header.split("\t") == [load(teacher, "cpu").name + "@" + load(teacher, "cpu").digest, "pesq", "stoi"]
+    digest, *_ = first.split("\t")
+    table.write_text("\n".join([header, f"{digest}\t4.25\t0.5", *others]) + "\n")  # to tell them from scores made anew
+    pseudo_label(data / "train", tmp_path / "new", [teacher], table=table)
+    new, scored = (DataDirectory.read(tmp_path / name).targets["pesq"] for name in ("new", "scored"))
+    (changed,) = [key for key in ("clip0", "clip1") if new[key] != scored[key]]
+    assert new[changed] == 4.25
+    assert len(read_scores(next((tmp_path / "new" / "teachers").glob("*.jsonl")))) == 1  # the clip that is too short
+
+    wav = DataDirectory.read(data / "train").wav[changed]
+    write(Path(wav), speech(1.5, seed=9))  # other audio under the same name
+    pseudo_label(data / "train", tmp_path / "other", [teacher], table=table)
+    assert DataDirectory.read(tmp_path / "other").targets["pesq"][changed] not in (4.25, scored[changed])
+    table.write_text(table.read_text().replace(header.split("\t")[0], "another@123"))
+    capsys.readouterr()
+    pseudo_label(data / "train", tmp_path / "another", [teacher], table=table)
+    assert "scores of another@123, not of" in capsys.readouterr().err
+    with pytest.raises(DataError, match="no such table"):
+        pseudo_label(data / "train", tmp_path / "none", [teacher], table=tmp_path / "none.tsv")
+
+
+def test_the_table_of_mini_is_the_installed_dnsmos(config):
+    """Files are told by digests of 64 digits, so what could be wrong is the model."""
+    pytest.importorskip("speechmos", reason="the extra 'pseudo' is not installed")
+    header, *rows = (Path(__file__).parents[2] / "egs/mini/dnsmos.tsv").read_text().splitlines()
+    predictor = load("public:dnsmos-once", "cpu")
+    assert header.split("\t") == [f"{predictor.name}@{predictor.digest}", "sig", "bak", "ovrl"]
+    rows = [row.split("\t") for row in rows]
+    assert len({digest for digest, *_ in rows}) == 1620  # clips of mini
+    assert all(0.5 < float(value) < 5 for _, *scores in rows for value in scores)
 
 
 def test_a_data_directory_is_never_overwritten(data, teacher, tmp_path):
