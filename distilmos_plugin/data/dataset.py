@@ -193,6 +193,12 @@ class TrainingClips(Dataset):
         for rating in self.directory.ratings:
             if rating.target == self._targets[0] and rating.listener in listeners:
                 by_key[rating.key].append((listeners[rating.listener], rating.value))
+        if not by_key:
+            there = sorted({rating.target for rating in self.directory.ratings})
+            raise DataError(
+                f"{self.directory.path}: ratings.tsv has no rating of '{self._targets[0]}', the first of the targets, by which "
+                f"listeners are learnt; it has {some(there)}; name that first, or set listeners: false and single_ratings: 0"
+            )
         return dict(by_key)
 
     def _draw_ratings(self, key: str, generator: np.random.Generator) -> tuple[Tensor | None, Tensor | None]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from distilmos_plugin.config import Config, FoldConfig
+from distilmos_plugin.corpora import LABELS
 from distilmos_plugin.data.directory import DataDirectory, write_data_directory
 from distilmos_plugin.errors import ConfigError, DataError, TrainingError, some
 from distilmos_plugin.progress import say
@@ -116,7 +117,7 @@ def _together(first: DataDirectory, second: DataDirectory) -> DataDirectory:
     common = [target for target in first.targets if target in second.targets]
     targets = {target: first.targets[target] | second.targets[target] for target in common}
     ratings = None if first.ratings is None or second.ratings is None else first.ratings + second.ratings
-    tables = {name: joined(name) for name in ("systems", "num_samples", "rates")}
+    tables = {name: joined(name) for name in ("systems", "num_samples", "rates", "domains")}
     return DataDirectory(first.path, first.wav | second.wav, targets, ratings=ratings, **tables)
 
 
@@ -138,7 +139,10 @@ def _write_part(path: Path, pool: DataDirectory, keys: set[str]) -> None:
 
     targets = {target: part(labels) for target, labels in pool.targets.items()}
     ratings = None if pool.ratings is None else [rating for rating in pool.ratings if rating.key in keys]
-    write_data_directory(path, part(pool.wav), targets, part(pool.systems), ratings, part(pool.num_samples), part(pool.rates))
+    tables = {name: part(getattr(pool, name)) for name in ("systems", "num_samples", "rates", "domains")}
+    write_data_directory(path, part(pool.wav), targets, ratings=ratings, **tables)
+    if (pool.path / LABELS).is_file():  # what models have labelled stays named, in the fold's model card too
+        shutil.copyfile(pool.path / LABELS, path / LABELS)
 
 
 def _release(expdir: Path, conf: FoldConfig, pool: DataDirectory) -> Path:

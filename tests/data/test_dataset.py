@@ -1,6 +1,7 @@
 """Training items: crops with tokens cut to match, single ratings, the same draw whoever reads."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,6 +122,12 @@ class TestRatings:
             assert len(set(item.listeners.tolist())) == 2  # without replacement
             drawn.add(tuple(item.listeners.tolist()))
         assert len(drawn) == 6
+
+    def test_ratings_of_other_targets_alone_are_refused(self, directory):
+        """Training would otherwise go on without a single listener having been learnt."""
+        others = replace(directory, ratings=[rating for rating in directory.ratings if rating.target == "sig"])
+        with pytest.raises(DataError, match=r"ratings\.tsv has no rating of 'mos', the first of the targets.* it has sig"):
+            clips(others, single_ratings=2, listeners=listener_numbers(others))
 
     def test_places_without_a_rating_are_marked(self, directory):
         item = clips(directory, single_ratings=5, listeners={"lee": 1})[0]

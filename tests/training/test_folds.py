@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import distilmos_plugin as dm
-from distilmos_plugin.config import Config, FoldConfig
+from distilmos_plugin.config import Config, FoldConfig, override
 from distilmos_plugin.data.directory import DataDirectory, write_data_directory
 from distilmos_plugin.errors import ConfigError, DataError
 from distilmos_plugin.scoring.publish import publish
@@ -141,6 +141,32 @@ def test_with_little_to_go_by_a_stack_stays_near_the_mean():
     truth = rng.uniform(1, 5, 12)
     many = truth[:, None] + 0.5 * rng.standard_normal((12, 8))
     assert fit_stack(many, truth).weights == pytest.approx([1 / 8] * 8, abs=0.06)
+
+
+def test_folds_keep_listeners_corpora_and_who_gave_the_labels(config: Config, corpus: Path, tmp_path: Path):
+    data = DataDirectory.read(corpus / "train")
+    domains = {key: ("large", "small")[number % 2] for number, key in enumerate(data.keys)}
+    for name, keys in (("train", data.keys[:10]), ("dev", data.keys[10:])):
+        ratings = [rating for rating in data.ratings if rating.key in keys]
+        wav, mos, own = ({key: table[key] for key in keys} for table in (data.wav, data.targets["mos"], domains))
+        write_data_directory(tmp_path / name, wav, {"mos": mos}, ratings=ratings, domains=own)
+    (tmp_path / "train" / "labels.json").write_text('{"mos": "judge@0123"}')
+    settings = ["model_conf={label_range: [1, 5], domains: true, listeners: true}", "single_ratings=2", "max_epoch=1"]
+    model = train(
+        override(config, [*settings, "fold_conf={folds: 2}", "keep_nbest_models=1"]),
+        tmp_path / "train",
+        tmp_path / "dev",
+        tmp_path / "exp",
+        ngpu=0,
+    )
+    for number, member in enumerate(dm.load(model, device="cpu").predictors, 1):
+        assert len(member.model.listener_embedding.weight) == 4  # the mean listener and three
+        assert len(member.model.domain_embedding.weight) == 3  # any corpus and two
+        fold = tmp_path / "exp" / f"fold{number}"
+        parts = [DataDirectory.read(fold / "data" / name) for name in ("train", "dev")]
+        assert parts[0].domains | parts[1].domains == domains
+        assert "mos: scores of judge@0123" in (fold / "model" / "README.md").read_text()
+    assert "mos: scores of judge@0123" in (model / "README.md").read_text()
 
 
 def test_clips_that_are_in_both_sets_are_refused(config: Config, corpus: Path, tmp_path: Path):
