@@ -196,7 +196,7 @@ class TrainingClips(Dataset):
         if not by_key:
             there = sorted({rating.target for rating in self.directory.ratings})
             raise DataError(
-                f"{self.directory.path}: ratings.tsv has no rating of '{self._targets[0]}', the first of the targets, by which "
+                f"{self.directory.path}: ratings.tsv has no rating of '{self._targets[0]}', the first target, by which "
                 f"listeners are learnt; it has {some(there)}; name that first, or set listeners: false and single_ratings: 0"
             )
         return dict(by_key)

@@ -126,7 +126,7 @@ class TestRatings:
     def test_ratings_of_other_targets_alone_are_refused(self, directory):
         """Training would otherwise go on without a single listener having been learnt."""
         others = replace(directory, ratings=[rating for rating in directory.ratings if rating.target == "sig"])
-        with pytest.raises(DataError, match=r"ratings\.tsv has no rating of 'mos', the first of the targets.* it has sig"):
+        with pytest.raises(DataError, match=r"ratings\.tsv has no rating of 'mos', the first target.* it has sig"):
             clips(others, single_ratings=2, listeners=listener_numbers(others))
 
     def test_places_without_a_rating_are_marked(self, directory):
