@@ -23,8 +23,9 @@ class UpstreamConfig:
         train_front_end: fine-tune the convolutional front end too (only with ``trainable``).
         num_layers: keep the first so many transformer layers; None keeps all.
         gradient_checkpointing: recompute layers in the backward pass: less memory, about a third more time.
-        cache_gb: keep the states of a frozen upstream on disk while training, up to so many GB (10^9 bytes) a process, so that
-            each clip is run through it once; 0 keeps none. Of no use with ``max_seconds``: a crop comes only once.
+        cache_gb: keep on disk while training what does not change, up to so many GB (10^9 bytes) a process, so that it is
+            computed once for each clip: the states of a frozen upstream, or what the frozen front end of a fine-tuned one
+            gives. 0 keeps nothing. Of no use with ``max_seconds``: a crop comes only once.
     """
 
     ckpt: str | None = None

@@ -26,8 +26,8 @@ from distilmos_plugin.training.optimisation import freeze, init_digest, initiali
 from distilmos_plugin.training.ranking import Criterion, check_criterion
 from distilmos_plugin.training.token_targets import TokenTargets
 from distilmos_plugin.training.validation import valid_metrics, without_systems
-from distilmos_plugin.upstreams.states import StateCache
-from distilmos_plugin.upstreams.upstream import load_upstream
+from distilmos_plugin.upstreams.states import FrontEndCache, StateCache
+from distilmos_plugin.upstreams.upstream import Upstream, load_upstream
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -135,10 +135,7 @@ class Preparation:
         config = self.config
         with processes.rank_zero_first(local=True):  # who comes first downloads, the others find it in the cache
             upstream = load_upstream(config.upstream, config.upstream_conf)
-        if config.upstream_conf.cache_gb > 0:
-            layers = check_system(config).layers or range(1, upstream.num_layers + 1)
-            folder = self.states_dir or self.experiment.directory / STATES
-            StateCache(upstream, folder, layers, int(config.upstream_conf.cache_gb * 1e9))
+        self._keep_states(upstream)
         if self.tokens is not None:
             self.tokens.check(upstream)
         sizes = {"num_listeners": self.num_listeners, "num_domains": len(self.domains)}
@@ -147,6 +144,15 @@ class Preparation:
             if processes.is_global_zero:
                 say(line)
         return model, freeze(model, config.freeze_param)
+
+    def _keep_states(self, upstream: Upstream) -> None:
+        """Keep on disk what does not change while training, as far as the configuration wants it."""
+        conf = self.config.upstream_conf
+        folder, limit = self.states_dir or self.experiment.directory / STATES, int(conf.cache_gb * 1e9)
+        if limit and conf.trainable:
+            FrontEndCache(upstream, folder, limit)
+        elif limit:
+            StateCache(upstream, folder, check_system(self.config).layers or range(1, upstream.num_layers + 1), limit)
 
     def batches(self, model: MOSModel, processes: Fabric) -> EpochBatches:
         """Return the training batches of this process."""
@@ -195,8 +201,6 @@ def _resolve(config: Config) -> Config:
     check_system(config)
     if config.fold_conf.folds:
         raise ConfigError("fold_conf: folds: this trainer trains one model; use --trainer lightning, or set it to 0")
-    if config.upstream_conf.cache_gb > 0 and config.upstream_conf.trainable:
-        raise ConfigError("upstream_conf: cache_gb: the states of an upstream that is trained change; set trainable: false")
     for name in AT_LEAST_ONE:
         value = getattr(config, name)
         if value is not None and value < 1:

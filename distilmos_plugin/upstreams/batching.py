@@ -40,12 +40,15 @@ class ExactBatching:
     Args:
         model: an s3prl or transformers model with a ``feature_extractor`` ``[B, N] -> [B, C, T]``.
         framing: frames that the front end makes of a clip.
+
+    Attributes:
+        front_end: what clips ``[1, N]``, or several of one length, go through.
     """
 
     def __init__(self, model: nn.Module, framing: Framing) -> None:
         self._framing = framing
         self._num_samples: Sequence[int] | None = None
-        self._front_end = model.feature_extractor.forward
+        self.front_end = model.feature_extractor.forward
         for module in model.feature_extractor.modules():
             if type(module) is nn.Conv1d and not any(module.padding):
                 _convolve_few_lengths(module)
@@ -65,9 +68,9 @@ class ExactBatching:
     def _clip_by_clip(self, padded: Tensor) -> Tensor:
         """Run the front end on each clip of ``padded`` ``[B, N]``; frames past a clip's last one are 0."""
         if self._num_samples is None or len(set(self._num_samples)) == 1:
-            return self._front_end(padded)
+            return self.front_end(padded)
         return self._joined(
-            [self._front_end(clip[:count].unsqueeze(0)) for clip, count in zip(padded, self._num_samples, strict=True)]
+            [self.front_end(clip[:count].unsqueeze(0)) for clip, count in zip(padded, self._num_samples, strict=True)]
         )
 
     @staticmethod

@@ -148,15 +148,16 @@ def can_be_exact(architecture: Mapping[str, Any]) -> bool:
     )
 
 
-def digest(architecture: Mapping[str, Any], expert: nn.Module) -> str:
+def digest(architecture: Mapping[str, Any], expert: nn.Module, part: nn.Module | None = None) -> str:
     """Return 16 hexadecimal digits of the SHA-256 over what the upstream computes: its parameters, and how they are used.
 
-    Equal weights have equal digests, whatever name or file format they came by.
+    Equal weights have equal digests, whatever name or file format they came by. With a part of the expert only that part's
+    parameters count.
     """
     use = {"convolutions": convolutions(architecture), "normalize": normalizes(architecture), "pre_norm": is_pre_norm(expert)}
     use |= {front_end.KEY: architecture[front_end.KEY]} if front_end.KEY in architecture else {}
     sha = hashlib.sha256(json.dumps(use, sort_keys=True).encode())
-    for name, value in sorted(expert.state_dict().items()):
+    for name, value in sorted((part or expert).state_dict().items()):
         sha.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
         sha.update(np.ascontiguousarray(value.cpu().numpy()).data)
     return sha.hexdigest()[:16]

@@ -98,6 +98,10 @@ class Upstream(nn.Module):
         """Return the frames of clips of ``num_samples`` samples, int64 of the same shape."""
         return self.framing.counts(num_samples)
 
+    def replace_front_end(self, replacement: Callable[[Callable[[Tensor], Tensor]], Callable[[Tensor], Tensor]]) -> None:
+        """Put a function of the front end in its place; both map clips of one length ``[B, N]`` to frames ``[B, C, T]``."""
+        self._batching.front_end = replacement(self._batching.front_end)
+
     @property
     def sfi(self) -> SFIConvolution | None:
         """The SFI convolution; None in upstreams of one rate. Not an attribute, as the front end."""

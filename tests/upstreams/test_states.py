@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from distilmos_plugin.config import UpstreamConfig
-from distilmos_plugin.upstreams.states import StateCache
+from distilmos_plugin.errors import UpstreamError
+from distilmos_plugin.upstreams.states import FrontEndCache, StateCache
 from distilmos_plugin.upstreams.upstream import Upstream, load_upstream
 
 LAYERS = (2, 4)
@@ -82,18 +83,67 @@ def test_the_folder_does_not_outgrow_its_limit(upstream: Upstream, clips: list[T
     frames, limit = int(upstream.frame_lengths(torch.tensor(4800))), 30_000
     assert frames * len(LAYERS) * upstream.dim * 4 < limit  # room for the shortest clip alone
     counted = Counting(upstream)
-    cache = StateCache(upstream, tmp_path, LAYERS, limit)
+    StateCache(upstream, tmp_path, LAYERS, limit)
     for clip in (*clips, *clips):
         upstream([clip])
     assert counted.clips == 5
-    assert sum(path.stat().st_size for path in cache.folder.iterdir()) < limit
+    assert sum(path.stat().st_size for path in tmp_path.glob("*/*")) < limit
 
 
 def test_what_a_kill_left_half_written_is_not_taken(upstream: Upstream, clips: list[Tensor], tmp_path: Path):
-    cache = StateCache(upstream, tmp_path, LAYERS, ROOM)
+    StateCache(upstream, tmp_path, LAYERS, ROOM)
     upstream(clips[:1])
-    (whole,) = cache.folder.iterdir()
-    (cache.folder / f".{whole.name}.x.tmp").write_bytes(whole.read_bytes()[:100])  # as atomic_write names it
+    (whole,) = tmp_path.glob("*/*")
+    whole.with_name(f".{whole.name}.x.tmp").write_bytes(whole.read_bytes()[:100])  # as atomic_write names it
     whole.unlink()
     upstream(clips[:1])
     assert whole.is_file()
+
+
+def test_a_trained_upstream_keeps_what_its_frozen_front_end_gives(clips: list[Tensor], tmp_path: Path):
+    options = UpstreamConfig(trainable=True, train_front_end=False)
+    plain, cached = load_upstream("tiny", options).eval(), load_upstream("tiny", options).eval()
+    runs = 0
+
+    def counted(front_end):
+        def forward(waveforms: Tensor) -> Tensor:
+            nonlocal runs
+            runs += len(waveforms)
+            return front_end(waveforms)
+
+        return forward
+
+    cached.replace_front_end(counted)
+    FrontEndCache(cached, tmp_path, ROOM)
+    for batch in (clips[:2], clips[1:], [clips[0], clips[0]]):  # of unlike lengths and of one
+        expected, found = plain(batch), cached(batch)
+        for upstream, hidden in ((plain, expected), (cached, found)):
+            upstream.zero_grad()
+            sum(state.square().mean() for state in hidden.states).backward()
+        for one, other in zip(expected.states, found.states, strict=True):
+            torch.testing.assert_close(one, other)  # clips of one length go through the front end together, or one by one
+        for one, other in zip(plain.parameters(), cached.parameters(), strict=True):
+            assert (one.grad is None) == (other.grad is None)
+            if one.grad is not None:
+                torch.testing.assert_close(one.grad, other.grad)
+    assert runs == len(clips)
+
+    later = load_upstream("tiny", options).eval()
+    later.replace_front_end(counted)
+    FrontEndCache(later, tmp_path, ROOM)
+    with torch.no_grad():
+        next(later.expert.model.encoder.parameters())[0] += 1.0  # trained further: the front end is the same
+        later(clips)
+        assert runs == len(clips)
+        next(later.expert.model.feature_extractor.parameters())[0] += 1.0
+    changed = load_upstream("tiny", options).eval()
+    changed.load_state_dict(later.state_dict())
+    changed.replace_front_end(counted)
+    FrontEndCache(changed, tmp_path, ROOM)
+    changed(clips)
+    assert runs == 2 * len(clips)
+
+
+def test_a_front_end_that_is_trained_is_not_kept(tmp_path: Path):
+    with pytest.raises(UpstreamError, match="no front end whose output could be kept"):
+        FrontEndCache(load_upstream("tiny", UpstreamConfig(train_front_end=True)), tmp_path, ROOM)

@@ -86,7 +86,7 @@ class RateBatching(ExactBatching):
         frames = []
         for clip, rate in self._clips:
             self._convolution.rate = rate
-            frames.append(self._front_end(self._normalised(clip).unsqueeze(0)))
+            frames.append(self.front_end(self._normalised(clip).unsqueeze(0)))
         return self._joined(frames)
 
     def _normalised(self, clip: Tensor) -> Tensor:
