@@ -96,7 +96,7 @@ class FrontEndCache:
     """Puts itself before the frozen convolutions of an upstream whose transformer is trained, and keeps what they give.
 
     Args:
-        upstream: of one rate; its front end is replaced.
+        upstream: its front end is replaced.
         directory: the files lie in a folder of it that is named after the front end's weights, as they are at its first pass.
         limit: bytes that the folder may hold.
 
@@ -105,7 +105,7 @@ class FrontEndCache:
     """
 
     def __init__(self, upstream: Upstream, directory: Path, limit: int) -> None:
-        if not upstream.exact or upstream.sfi is not None or upstream.conf.train_front_end:
+        if not upstream.exact or upstream.conf.train_front_end:
             raise UpstreamError(
                 f"upstream '{upstream.name}' has no front end whose output could be kept; set upstream_conf: cache_gb: 0"
             )
@@ -125,7 +125,8 @@ class FrontEndCache:
             expert = self._upstream.expert
             weights = digest(self._upstream.architecture, expert, expert.model.feature_extractor)
             self._files = ClipFiles(self.directory / fingerprint([weights, "front end"]), self.limit)
-        name = ClipFiles.name(clip)
+        sfi = self._upstream.sfi
+        name = ClipFiles.name(clip, None if sfi is None else sfi.rate)
         frames = self._files.read(name)
         if frames is None:
             frames = front_end(clip[None])

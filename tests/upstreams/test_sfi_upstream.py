@@ -14,6 +14,7 @@ from distilmos_plugin.errors import ConfigError, UpstreamError
 from distilmos_plugin.upstreams.sfi import folder
 from distilmos_plugin.upstreams.sfi.conversion import convert
 from distilmos_plugin.upstreams.sfi.folder import DESCRIPTION, WEIGHTS
+from distilmos_plugin.upstreams.states import FrontEndCache
 from distilmos_plugin.upstreams.upstream import Upstream, load_upstream, rebuild_upstream
 
 from .material import KINDS, noise
@@ -202,3 +203,16 @@ def test_half_precision_changes_scores_a_little_and_frames_between_samples_no_mo
                 rounded = upstream([speech(rate)], rates=[rate]).states[0]
             errors[rate] = relative_error(rounded.float(), exact)
     assert errors[22050] < 1.5 * errors[16000] < 0.15  # bf16 has 8 bits
+
+
+def test_what_the_front_end_gives_is_kept_by_rate(converted, tmp_path: Path):
+    upstream, clip = load_sfi(converted("tiny")), noise(8000, seed=0)
+    rates = [8000, 16000, 48000]  # the same samples, which are another sound at another rate
+    with torch.no_grad():
+        expected = upstream([clip] * 3, rates=rates)
+        FrontEndCache(upstream, tmp_path, 10**9)
+        for _ in range(2):
+            found = upstream([clip] * 3, rates=rates)
+            for one, other in zip(expected.states, found.states, strict=True):
+                assert_close(other, one, rtol=0, atol=0)
+    assert len(list(tmp_path.glob("*/*.npy"))) == 3
