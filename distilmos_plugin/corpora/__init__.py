@@ -173,6 +173,16 @@ def describe_labels(directory: str | os.PathLike) -> str | None:
     return f"Labels that are the outputs of a model, neither ratings nor measurements: {'; '.join(parts)}."
 
 
+def describe_truth(directory: str | os.PathLike) -> str | None:
+    """Return what stands behind a data directory's labels: its corpus, and the models that gave some of them.
+
+    None where neither an importer nor the pseudo-labelling of this package made the data.
+    """
+    card = card_of(directory)
+    sentences = [] if card is None else [f"Corpus {card.name}: {card.title}."]
+    return " ".join([*sentences, *filter(None, [describe_labels(directory)])]) or None
+
+
 def card_of(directory: str | os.PathLike) -> Card | None:
     """Return the card of the corpus that an importer made a data directory of; None for any other directory."""
     name = corpus_of(directory)

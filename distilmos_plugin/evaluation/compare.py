@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from distilmos_plugin.corpora import describe_truth
 from distilmos_plugin.data.directory import DataDirectory
 from distilmos_plugin.errors import DataError, some
 from distilmos_plugin.evaluation.correlations import METRICS, metrics
@@ -103,6 +104,8 @@ def _shared(runs: Sequence[list[Score]], target: str) -> list[list[Score]]:
 
 def _notes(sides: Sequence[Sequence[list[Score]]], directory: DataDirectory) -> Iterator[str]:
     """Yield what a reader of the differences must know."""
+    if truth := describe_truth(directory.path):
+        yield truth
     signatures = [runs[0][0].signature for runs in sides]
     if max(map(len, sides)) > 1:
         yield f"means over {len(sides[0])} and {len(sides[1])} runs; their intervals hold clips and runs"

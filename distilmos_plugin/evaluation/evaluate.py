@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from distilmos_plugin import __version__
-from distilmos_plugin.corpora import card_of, describe_labels
+from distilmos_plugin.corpora import describe_truth
 from distilmos_plugin.data.directory import DataDirectory
 from distilmos_plugin.errors import DataError, some
 from distilmos_plugin.evaluation.correlations import METRICS, mean_half_width, metrics
@@ -161,7 +161,7 @@ def assess(
         **_block(pairs[targets[0]], resamples, seed),
         "system_truth": system_truth,
         "data": str(directory.path),
-        "truth": _truth(directory.path),
+        "truth": describe_truth(directory.path),
         "bootstrap": {"resamples": resamples, "seed": seed},
         "unscored": dict(sorted(Counter(reasons.values()).items())),
         "not_in_data": sum(score.key not in known for score in scores),
@@ -171,13 +171,6 @@ def assess(
         "ranking": ranking(pairs[targets[0]]),
     }
     return Evaluation(figures, pairs, scores, reasons, str(scores_path))
-
-
-def _truth(data: Path) -> str | None:
-    """Return what stands behind the labels, where an importer or the pseudo-labelling of this package made the data."""
-    card = card_of(data)
-    sentences = [] if card is None else [f"Corpus {card.name}: {card.title}."]
-    return " ".join([*sentences, *filter(None, [describe_labels(data)])]) or None
 
 
 def _block(pairs: Pairs, resamples: int, seed: int) -> dict[str, Any]:

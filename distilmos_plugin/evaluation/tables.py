@@ -27,7 +27,7 @@ def figure(value: float | None, bounds: Sequence[float] | None = None, digits: i
 def evaluation_table(figures: Mapping[str, Any]) -> str:
     """Return the content of ``metrics.json`` as a table, with what is undefined and what was left out below it."""
     rows = [("", "items", *(name.upper() for name in METRICS))]
-    notes = []
+    notes = [figures["truth"]] if figures["truth"] else []
     for target, block in {figures["target"]: figures, **figures["targets"]}.items():
         for level, count in (("utterance", block["n_utterances"]), ("system", block["n_systems"])):
             values = block[level]

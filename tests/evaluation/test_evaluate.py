@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from distilmos_plugin.errors import DataError
+from distilmos_plugin.evaluation.compare import compare
 from distilmos_plugin.evaluation.correlations import METRICS, metrics, system_means
 from distilmos_plugin.evaluation.evaluate import assess, evaluate, evaluate_once
 from distilmos_plugin.evaluation.pairs import read_system_means
-from distilmos_plugin.evaluation.tables import evaluation_table
+from distilmos_plugin.evaluation.tables import comparison_table, evaluation_table
 
 from .conftest import CLIPS, QUALITY, RATE, SIGNATURE, write_scores
 
@@ -93,6 +94,15 @@ def test_scores_that_the_data_do_not_have_are_counted(listening_test, tmp_path):
     stranger = replace(scores[0], key="stranger")
     figures = assess(write_scores(tmp_path / "scores.jsonl", [*scores, stranger]), listening_test.data).figures
     assert (figures["not_in_data"], figures["n_utterances"]) == (1, TOTAL)
+
+
+def test_every_table_says_which_labels_a_model_gave(listening_test, tmp_path):
+    (tmp_path / "labels.json").write_text('{"mos": "judge@0123 (predicts ratings)"}')
+    data, said = replace(listening_test.data, path=tmp_path), "mos: scores of judge@0123 (predicts ratings)"
+    figures = evaluate(listening_test.good, data, tmp_path)
+    tables = [evaluation_table(figures), comparison_table(compare(listening_test.good, listening_test.poor, data))]
+    for table in (*tables, (tmp_path / "report.html").read_text()):
+        assert said in table
 
 
 def test_without_system_ids_there_is_no_system_level(listening_test, without, tmp_path):

@@ -79,11 +79,12 @@ def test_a_damaged_metrics_file_is_named(tmp_path):
 
 def test_the_terminal_table_has_every_figure_with_its_interval(experiment):
     figures = json.loads((experiment / "test" / "metrics.json").read_text())
-    header, utterance, system = evaluation_table(figures).splitlines()
+    header, utterance, system, truth = evaluation_table(figures).splitlines()
     assert header.split() == ["items", "MSE", "RMSE", "LCC", "SRCC", "KTAU"]
     low, high = figures["utterance"]["lcc_ci"]
     assert f"{figures['utterance']['lcc']:.3f} [{low:.3f}, {high:.3f}]" in utterance
     assert system.startswith("MOS system")
+    assert truth.startswith("Corpus mini: simulated")
 
 
 def test_results_that_are_newer_than_the_figures_are_left_alone(experiment, capsys):
