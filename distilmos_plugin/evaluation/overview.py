@@ -20,12 +20,14 @@ from distilmos_plugin.data.directory import DataDirectory
 from distilmos_plugin.errors import DataError
 from distilmos_plugin.evaluation.best_score import best_score_tables
 from distilmos_plugin.evaluation.correlations import metrics
+from distilmos_plugin.evaluation.intervals import bootstrap
+from distilmos_plugin.evaluation.pairs import Pairs, is_scored, pair
 from distilmos_plugin.evaluation.plots import unit
 from distilmos_plugin.evaluation.results import CONFIG, HISTORY, environment, read_metrics, row
 from distilmos_plugin.evaluation.tables import figure
 from distilmos_plugin.files import atomic_write
 from distilmos_plugin.progress import say
-from distilmos_plugin.scoring.results import read_scores
+from distilmos_plugin.scoring.results import Score, read_scores
 from distilmos_plugin.typed_yaml import load_yaml
 
 FEWEST = 20  # clips of one rate: a correlation over fewer says little
@@ -68,17 +70,24 @@ class Experiment:
         return (block[name], block[f"{name}_ci"]) if block else (None, None)
 
     @cached_property
-    def by_rate(self) -> dict[int, tuple[float | None, int]]:
-        """Utterance LCC of the first target on all test sets named ``test``, and the number of clips, by native rate in Hz."""
+    def by_rate(self) -> dict[tuple[str, int], Pairs]:
+        """Truth and predictions on the set ``test``, by target and native rate in Hz, where there are :data:`FEWEST` clips."""
         figures = self.sets.get("test")
         if figures is None:
             return {}
-        truth = DataDirectory.read(figures["data"]).targets[figures["target"]]
-        pairs: dict[int, list[tuple[float, float]]] = defaultdict(list)
+        directory = DataDirectory.read(figures["data"])
+        found: dict[tuple[str, int], list[Score]] = defaultdict(list)
         for score in read_scores(self.directory / "test" / "scores.jsonl"):
-            if score.ok and score.key in truth:
-                pairs[score.sample_rate].append((truth[score.key], score.targets[figures["target"]]))
-        return {rate: (metrics(*zip(*found, strict=True))["lcc"], len(found)) for rate, found in pairs.items()}
+            for target in (figures["target"], *figures["targets"]):
+                if is_scored(score, target) and not math.isnan(directory.targets[target].get(score.key, math.nan)):
+                    found[target, score.sample_rate].append(score)
+        return {place: pair(part, directory, place[0]) for place, part in found.items() if len(part) >= FEWEST}
+
+    def value_at(self, target: str, rate: int) -> tuple[float | None, Sequence[float] | None]:
+        """Return the utterance LCC over the clips of one rate, and its bootstrap interval."""
+        pairs, options = self.by_rate[target, rate], self.sets["test"]["bootstrap"]
+        sides = pairs.utterance.truth, pairs.utterance.prediction
+        return metrics(*sides)["lcc"], bootstrap(*sides, strata=pairs.members, **options).bounds["lcc"]
 
 
 def write_overview(expdirs: Sequence[str | os.PathLike], output: str | os.PathLike, command: str | None = None) -> Path:
@@ -121,9 +130,13 @@ def _name(group: Sequence[Experiment]) -> str:
 
 def _over_seeds(group: Sequence[Experiment], part: str, target: str, level: str, name: str) -> str:
     """Return a figure of a group with its interval."""
-    found = [experiment.value(part, target, level, name) for experiment in group]
+    return _together([experiment.value(part, target, level, name) for experiment in group])
+
+
+def _together(found: Sequence[tuple[float | None, Sequence[float] | None]]) -> str:
+    """Return one run's figure with its bootstrap interval, or the mean over several with a Student interval."""
     values = [value for value, _ in found if value is not None]
-    if len(values) < len(group) or not values:
+    if len(values) < len(found) or not values:
         return "-"
     if len(values) == 1:
         return figure(*found[0])
@@ -165,19 +178,19 @@ def _by_target(rows: Mapping[str, Sequence[Experiment]]) -> Iterator[str]:
 
 
 def _by_rate(rows: Mapping[str, Sequence[Experiment]]) -> Iterator[str]:
-    counts = {rate: count for group in rows.values() for rate, (_, count) in group[0].by_rate.items() if count >= FEWEST}
+    everyone = [experiment for group in rows.values() for experiment in group]
+    counts = {rate: len(pairs.utterance.names) for item in everyone for (_, rate), pairs in item.by_rate.items()}
     if len(counts) < 2:
         return
-    yield "## Utterance LCC of the first target by native sample rate, test"
+    yield "## Utterance LCC by native sample rate, test"
     yield ""
-    yield row(["experiment", *(f"{rate / 1000:g} kHz ({counts[rate]} clips)" for rate in sorted(counts))])
-    yield row(["---", *["--:"] * len(counts)])
+    yield row(["experiment", "target", *(f"{rate / 1000:g} kHz ({counts[rate]} clips)" for rate in sorted(counts))])
+    yield row(["---", "---", *["--:"] * len(counts)])
     for name, group in rows.items():
-        cells = []
-        for rate in sorted(counts):
-            values = [experiment.by_rate.get(rate, (None, 0))[0] for experiment in group]
-            cells.append("-" if None in values else f"{statistics.fmean(values):.3f}")
-        yield row([name, *cells])
+        for target in dict.fromkeys(target for target, _ in group[0].by_rate):
+            there = {rate: all((target, rate) in item.by_rate for item in group) for rate in sorted(counts)}
+            cells = [_together([item.value_at(target, rate) for item in group]) if there[rate] else "-" for rate in there]
+            yield row([name, unit(target), *cells])
     yield ""
 
 

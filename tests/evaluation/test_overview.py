@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 import statistics
 
@@ -61,20 +62,25 @@ def test_a_single_run_has_its_bootstrap_interval(experiments, tmp_path):
 
 
 def test_sample_rates_with_enough_clips_have_a_table(experiments, tmp_path, monkeypatch):
-    path = experiments[0] / "test" / "scores.jsonl"
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    for number, line in enumerate(lines):
-        line["sample_rate"] = 8000 if number % 2 else 24000
-    mixed = shutil.copytree(experiments[0], tmp_path / "mixed")
-    (mixed / "test" / "scores.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    title = "## Utterance LCC of the first target by native sample rate, test"
+    copies = [shutil.copytree(experiment, tmp_path / experiment.name) for experiment in experiments[2::-1]]
+    for mixed in copies:
+        lines = [json.loads(line) for line in (mixed / "test" / "scores.jsonl").read_text().splitlines()]
+        for number, line in enumerate(lines):
+            line["sample_rate"] = 8000 if number % 2 else 24000
+        (mixed / "test" / "scores.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    title = "## Utterance LCC by native sample rate, test"
     assert title not in write_overview([mixed], tmp_path / "few.md").read_text()  # 18 clips of each
     monkeypatch.setattr(overview, "FEWEST", 18)
     rows = table(write_overview([mixed], tmp_path / "enough.md").read_text(), title)
     truth = DataDirectory.read(json.loads((mixed / "test" / "metrics.json").read_text())["data"]).targets["mos"]
     pairs = [(truth[line["key"]], line["mos"]) for line in lines if line["sample_rate"] == 8000]
     expected = np.corrcoef(*zip(*pairs, strict=True))[0, 1]
-    assert float(rows["mixed"]["8 kHz (18 clips)"]) == pytest.approx(expected, abs=5e-4)
+    value, low, high = map(float, re.findall(r"[\d.]+", rows["good_seed0"]["8 kHz (18 clips)"]))
+    assert value == pytest.approx(expected, abs=5e-4)  # written with three decimals
+    assert low < value < high
+    assert rows["good_seed0"]["target"] == "MOS"
+    seeds = table(write_overview(copies, tmp_path / "seeds.md").read_text(), title)
+    assert re.fullmatch(r"0\.\d{3} ± \d\.\d{3}", seeds["good"]["8 kHz (18 clips)"])
 
 
 def test_an_experiment_that_was_not_evaluated_is_named(experiments, tmp_path):
