@@ -84,7 +84,9 @@ def open_sound(source: str | os.PathLike | bytes | BinaryIO, allow_pipes: bool =
         return _open_file_object(source)
     if not isinstance(source, str | os.PathLike):
         kind = type(source).__name__
-        raise DistilmosError(f"audio from {kind}: give a path, bytes or a binary file object; samples go to as_audio")
+        raise DistilmosError(
+            f"audio from {kind}: expected a path, bytes or a binary file object, or samples where samples are taken"
+        )
     if isinstance(source, str) and not os.path.lexists(source):
         if source.rstrip().endswith("|"):
             return _open_pipe(source, allow_pipes)

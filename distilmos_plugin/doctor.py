@@ -70,7 +70,8 @@ def devices() -> Iterator[str]:
     """Yield a line for each device that scoring can use."""
     import torch
 
-    yield f"cpu: {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    yield f"cpu: {threads} thread{'s' if threads != 1 else ''}"
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         yield f"cuda:{index}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB"

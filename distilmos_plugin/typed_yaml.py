@@ -19,6 +19,14 @@ from distilmos_plugin.errors import ConfigError, suggest
 
 Parsed = TypeVar("Parsed")
 
+IN_WORDS = {
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+    str: "text",
+    Mapping: "a mapping of keys to values",
+}
+
 
 def load_yaml(path: str | Path) -> Any:
     """Read YAML with ``safe_load``; a missing or broken file is a :class:`ConfigError` that names it."""
@@ -56,7 +64,7 @@ def parse(cls: type[Parsed], mapping: Any, where: str) -> Parsed:
     if mapping is None:
         mapping = {}
     if not isinstance(mapping, Mapping):
-        raise ConfigError(f"{where}: expected a mapping of keys to values, found {type(mapping).__name__}")
+        raise ConfigError(f"{where}: expected a mapping of keys to values, found {mapping!r:.60}")
     hints = typing.get_type_hints(cls)
     fields = {item.name: item for item in dataclasses.fields(cls)}
     values = {}
@@ -106,7 +114,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             pass
     expected = Mapping if origin is not None and issubclass(origin, Mapping) else hint
     if not isinstance(value, expected) or (isinstance(value, bool) and hint is not bool):
-        raise ConfigError(f"{where}: expected {getattr(expected, '__name__', expected)}, found {value!r}")
+        raise ConfigError(f"{where}: expected {IN_WORDS.get(expected, expected)}, found {value!r}")
     if expected is Mapping and arguments[1] is not Any:
         return {key: _convert(arguments[1], item, f"{where}: {key}") for key, item in value.items()}
     return value

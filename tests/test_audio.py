@@ -124,8 +124,8 @@ class TestSamplesInMemory:
         as_audio(samples, 48000, RATE)
         np.testing.assert_array_equal(samples, before)
 
-    def test_samples_given_to_the_reader_of_files_are_sent_to_the_right_door(self):
-        with pytest.raises(DistilmosError, match="as_audio"):
+    def test_samples_given_to_the_reader_of_files_are_refused_with_what_it_takes(self):
+        with pytest.raises(DistilmosError, match="audio from ndarray: expected a path, bytes"):
             read_audio(tone())
 
 

@@ -14,13 +14,13 @@ from distilmos_plugin.typed_yaml import parse, to_dict
         ({"system": "a", "optm": "adam"}, "x.yaml: unknown key 'optm', did you mean 'optim'?"),
         ({"system": "a", "optim": "adm"}, "x.yaml: optim: 'adm' is not one of adam, adamw, radam, sgd, did you mean 'adam'?"),
         ({"system": "a", "optim_conf": {"lrr": 1}}, "x.yaml: optim_conf: unknown key 'lrr', did you mean 'lr'?"),
-        ({"system": "a", "max_epoch": "3"}, "x.yaml: max_epoch: expected int, found '3'"),
-        ({"system": "a", "max_epoch": True}, "x.yaml: max_epoch: expected int, found True"),
-        ({"system": "a", "use_amp": 1}, "x.yaml: use_amp: expected bool, found 1"),
+        ({"system": "a", "max_epoch": "3"}, "x.yaml: max_epoch: expected a whole number, found '3'"),
+        ({"system": "a", "max_epoch": True}, "x.yaml: max_epoch: expected a whole number, found True"),
+        ({"system": "a", "use_amp": 1}, "x.yaml: use_amp: expected true or false, found 1"),
         ({"system": "a", "targets": "mos"}, "x.yaml: targets: expected a list, found 'mos'"),
         ({"system": "a", "optim_conf": {"betas": [0.9]}}, "x.yaml: optim_conf: betas: expected 2 values, found 1"),
-        ({"system": "a", "model_conf": []}, "x.yaml: model_conf: expected Mapping, found []"),
-        (["system"], "x.yaml: expected a mapping of keys to values, found list"),
+        ({"system": "a", "model_conf": []}, "x.yaml: model_conf: expected a mapping of keys to values, found []"),
+        (["system"], "x.yaml: expected a mapping of keys to values, found ['system']"),
     ],
 )
 def test_a_mistake_is_named_with_file_and_key(values, message):

@@ -72,7 +72,7 @@ def importer(name: str) -> ModuleType:
         DataError: if the corpus is unknown; the message suggests the nearest.
     """
     if name not in CORPORA:
-        raise DataError(f"unknown corpus '{name}'{suggest(name, CORPORA)}; known: {some(sorted(CORPORA), limit=50)}")
+        raise DataError(f"unknown corpus '{name}'{suggest(name, CORPORA)} (known: {some(sorted(CORPORA), limit=50)})")
     return importlib.import_module(CORPORA[name])
 
 
@@ -124,7 +124,7 @@ def prepare(name: str, output: str | os.PathLike, settings: Sequence[str] = (), 
     for option in given:
         if option not in defaults:
             hint = suggest(option, defaults)
-            raise DataError(f"the corpus '{name}' has no option '{option}'{hint}; it has {some(defaults, limit=50)}")
+            raise DataError(f"the corpus '{name}' has no option '{option}'{hint} (known: {some(defaults, limit=50)})")
     if hasattr(module, "prepare"):
         module.prepare(output, **given)
     else:

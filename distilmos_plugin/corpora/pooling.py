@@ -208,7 +208,7 @@ def _known_scales(folder: Path) -> dict[str, Scale]:
 def _read_sets(member: Member) -> dict[str, DataDirectory]:
     """Read the data directories of a corpus: train, dev and tests, or of one that is only tested on its tests."""
     if not member.folder.is_dir():
-        raise DataError(f"{member.folder}: no such folder; prepare the corpus first: distilmos corpus prepare {member.name}")
+        raise DataError(f"{member.folder}: no such folder; make it: distilmos corpus prepare {member.name} {member.folder}")
     names = sorted(path.parent.name for path in member.folder.glob("*/wav.scp"))
     if member.tested_only:
         names = [name for name in names if name.startswith(TEST)]

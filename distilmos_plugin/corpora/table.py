@@ -256,10 +256,12 @@ def _targets(text: str) -> dict[str, Target]:
 def _rows(root: Root, file: str) -> list[Row]:
     """Read a table of any of the forms."""
     suffix = Path(file).suffix.lower()
+    if suffix not in (*DELIMITERS, *JSON_LINES):
+        raise DataError(f"{root.card.name}: {file}: expected {some((*DELIMITERS, *JSON_LINES), 9)}, found '{suffix}'")
+    if not (root.path / file).is_file():
+        raise DataError(f"{root.card.name}: {root.path / file}: no such table; the option `table` names it below --data-root")
     if suffix in JSON_LINES:
         return _json_lines(root, root.file(file))
-    if suffix not in DELIMITERS:
-        raise DataError(f"{root.card.name}: {file}: expected {some((*DELIMITERS, *JSON_LINES), 9)}, found '{suffix}'")
     return root.table(file, delimiter=DELIMITERS[suffix])
 
 

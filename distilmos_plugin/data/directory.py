@@ -259,7 +259,8 @@ class Summary:
 
     def __str__(self) -> str:
         rates = ", ".join(f"{count} at {rate} Hz" for rate, count in sorted(self.rates.items()))
-        lines = [f"{self.path}: {self.clips} clips, {self.hours:.2f} hours ({rates}), {self.systems or 'no'} systems"]
+        audio = f"{self.hours:.2f} hours" if self.hours >= 0.1 else f"{3600 * self.hours:.1f} seconds"
+        lines = [f"{self.path}: {self.clips} clips, {audio} ({rates}), {self.systems or 'no'} systems"]
         if self.ratings:
             lines.append(f"  {self.ratings} ratings by {self.listeners} listeners")
         lines += [f"  {name}: {low:.2f} to {high:.2f}, mean {mean:.2f}" for name, (low, mean, high) in self.labels.items()]

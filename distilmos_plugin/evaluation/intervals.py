@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from distilmos_plugin.errors import DataError
 from distilmos_plugin.evaluation.correlations import CONSTANT_SPREAD, MAP_PARAMETERS, METRICS, P1401_METRICS
 
 RESAMPLES = 1000
@@ -81,7 +82,13 @@ def percentile_interval(samples: np.ndarray) -> tuple[float, float] | None:
 
 
 def draw_counts(items: int, strata: np.ndarray | None, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield resamples as counts, int64 ``[block, items]``: how often each item was drawn. Blocks bound the memory."""
+    """Yield resamples as counts, int64 ``[block, items]``: how often each item was drawn. Blocks bound the memory.
+
+    Raises:
+        DataError: if ``resamples`` is less than 1.
+    """
+    if resamples < 1:
+        raise DataError(f"resamples: expected at least 1, found {resamples}")
     strata = np.zeros(items, dtype=np.int64) if strata is None else np.asarray(strata)
     order = np.argsort(strata, kind="stable")
     _, start, inverse, size = np.unique(strata[order], return_index=True, return_inverse=True, return_counts=True)

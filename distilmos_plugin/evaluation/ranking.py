@@ -85,8 +85,11 @@ def rank_systems(
         raise DataError(f"no score for '{target}'{suggest(target, known)} (there are: {some(known) or 'none'})")
     clips = _clips([score for score in scores if is_scored(score, target)], directory, sentence_from)
     table = {name: {sentence: score.targets[target] for sentence, score in own.items()} for name, own in clips.items()}
+    if not table:
+        keys = some([score.key for score in scores], 3)
+        raise DataError(f"{directory.path}: none of its clips has a score for '{target}' (scores: {keys})")
     if len(table) < 2:
-        raise DataError(f"{directory.path}: scores of {some(table) or 'no system'}; a ranking needs two systems or more")
+        raise DataError(f"{directory.path}: scores of {some(table)}; a ranking needs two systems or more")
     shared = sorted(set.intersection(*(set(own) for own in table.values())))
     chosen = {name: shared if len(shared) >= FEWEST else sorted(own) for name, own in table.items()}
     rows = [_row(name, [table[name][sentence] for sentence in chosen[name]]) for name in table]
@@ -261,15 +264,17 @@ def _signed(value: float) -> str:
 
 
 def ranking_table(ranking: Mapping[str, Any]) -> str:
-    """Return a ranking as a table for a terminal, with the pairs and notes below it."""
+    """Return a ranking as a table for a terminal, with the pairs that were tested and notes below it."""
     scale, numbers = unit(ranking["target"]), _numbers(ranking)
     systems = [("   system", "place", scale, "sentences")]
     for row in ranking["systems"]:
         mean = figure(row["prediction"], row["prediction_ci"], 2)
         systems.append((f"{numbers[row['system']]:>2} {row['system']}", place(row["place"]), mean, str(row["n"])))
     pairs = [("pair", "difference", "95 % interval", "p", "p (Holm)", "")]
-    pairs += [(f"{numbers[row['a']]} - {numbers[row['b']]}", *_cells(row, numbers)) for row in ranking["pairs"]]
-    return "\n".join([align(systems), "", align(pairs), *(f"note: {note}" for note in ranking["notes"])])
+    tested = [row for row in ranking["pairs"] if row["p"] is not None]
+    pairs += [(f"{numbers[row['a']]} - {numbers[row['b']]}", *_cells(row, numbers)) for row in tested]
+    parts = [align(systems), "", *([align(pairs)] if tested else []), *(f"note: {note}" for note in ranking["notes"])]
+    return "\n".join(parts)
 
 
 def _numbers(ranking: Mapping[str, Any]) -> dict[str, int]:

@@ -82,11 +82,13 @@ def write_report(
         options: of :func:`~.evaluate.assess`, where there are labels.
 
     Raises:
-        DataError: if the score file is damaged, or ``system_from`` is no regular expression.
+        DataError: if the score file is damaged, ``system_from`` is no regular expression, or ``output`` ends otherwise.
     """
     from distilmos_plugin.evaluation.evaluate import assess
 
     output = Path(output)
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise DataError(f"{output}: a report is an HTML file; expected the ending .html, found '{output.suffix}'")
     scores = load_scores(scores_path)
     if ranking is None and directory is not None and set(scored_targets(scores)) & set(directory.targets):
         write_evaluation_report(assess(scores_path, directory, **options), output)

@@ -80,6 +80,8 @@ def _named(expdir: str | Path) -> str:
 def read_sets(expdir: Path) -> dict[str, dict[str, Any]]:
     """Return the ``metrics.json`` of each test set of an experiment, or raise a DataError."""
     sets = {path.parent.name: read_metrics(path) for path in sorted(expdir.glob("*/metrics.json"))}
+    if not expdir.is_dir():
+        raise DataError(f"{expdir}: no such experiment directory")
     if not sets:
         raise DataError(
             f"{expdir}: no */metrics.json; evaluate a test set first: distilmos evaluate <set>/scores.jsonl --data <data>"

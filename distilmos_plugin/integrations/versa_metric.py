@@ -71,7 +71,7 @@ class DistilMOSMetric(BaseMetric):
         # VERSA allows the keys that it finds read as literals of self.config.get; it may add the last two itself.
         unknown = [key for key in self.config if key not in KEYS + FROM_VERSA]
         if unknown:
-            raise ConfigError(f"{NAME}: unknown key '{unknown[0]}'{suggest(unknown[0], KEYS)}; known: {', '.join(KEYS)}")
+            raise ConfigError(f"{NAME}: unknown key '{unknown[0]}'{suggest(unknown[0], KEYS)} (known: {', '.join(KEYS)})")
         _ = self.config.get("cache_dir"), self.config.get("io")
         self._name = str(self.config.get("model", DEFAULT_MODEL))
         self._frames = _flag("frames", self.config.get("frames", False))

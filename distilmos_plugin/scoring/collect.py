@@ -79,7 +79,7 @@ def collect(inputs: Iterable[str | os.PathLike], allow_pipes: bool = False, stdi
             if known.path != clip.path:
                 raise DataError(f"key '{clip.key}' names both {known.path} and {clip.path}; score them into two outputs")
     if not clips:
-        raise DataError("nothing to score")
+        raise DataError("nothing to score: name files, folders, a data directory, or - for a list on standard input")
     return list(clips.values())
 
 

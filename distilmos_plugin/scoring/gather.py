@@ -87,7 +87,7 @@ def gather(
     with atomic_write(directory.path / SENTENCES) as file:
         file.writelines(f"{key} {sentences[key]}\n" for key in directory.keys)
     names = sorted(set(systems.values()))
-    say(f"{directory.path}: {len(wav)} clips of {len(names)} systems: {some(names, 20)}")
+    say(f"{directory.path}: {len(wav)} clips of {len(names)} system{'s' if len(names) != 1 else ''}: {some(names, 20)}")
     return directory
 
 

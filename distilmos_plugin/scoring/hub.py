@@ -74,7 +74,7 @@ def reference(name: str) -> Reference | None:
         backbone, _, revision = name.removeprefix(OFFICIAL).partition("@")
         if backbone not in BACKBONES:
             known = [OFFICIAL + item for item in BACKBONES]
-            raise ModelError(f"no model '{name}'{suggest(name, known)}: the authors' checkpoints are {' and '.join(known)}")
+            raise ModelError(f"no model '{name}'{suggest(name, known)} (known: {', '.join(known)})")
         address = f"{AUTHORS}/{backbone}" + (f"@{revision}" if revision else "")
     elif name.startswith(HUB):
         address = name.removeprefix(HUB)

@@ -66,8 +66,8 @@ def locate(name: str | os.PathLike) -> Place:
         raise ModelError(f"model '{name}' is a file; name the directory that holds config.yaml and model.safetensors")
     known = ", ".join(bundled()) or "none"
     raise ModelError(
-        f"no model '{name}'{suggest(str(name), bundled())}: neither a bundled model ({known}) nor a "
-        "directory, such as exp/<experiment>/model, nor hf:owner/repository, official:wavlm, official:w2v2 or public:dnsmos"
+        f"no model '{name}'{suggest(str(name), bundled())} (known: {known}, which is bundled; a directory, such as "
+        "exp/<experiment>/model; hf:owner/repository; official:wavlm; official:w2v2; public:dnsmos)"
     )
 
 

@@ -174,7 +174,9 @@ def _read_config(directory: Path) -> tuple[Config, Release]:
     try:
         values = load_yaml(path)
         if not isinstance(values, dict) or "release" not in values:
-            raise ModelError(f"{path}: no section 'release': a configuration, not a released model's")
+            released = directory / "model"
+            hint = f"; the model of this experiment is {released}" if (released / CONFIG).is_file() else ""
+            raise ModelError(f"{path}: no section 'release': a configuration, not a released model's{hint}")
         section = values.pop("release")
         return parse(Config, values, str(path)), parse(Release, section, f"{path}: release")
     except ConfigError as error:

@@ -56,7 +56,7 @@ def make_ensemble(
     for target, stack in stacks.items():
         weights = ", ".join(f"{item.name} {weight:.3f}" for item, weight in zip(members, stack.weights, strict=True))
         say(f"{target}: intercept {stack.intercept:.3f}, weights {weights}")
-    say(f"{output}: {'stack' if stacks else 'mean'} of {len(members)} models")
+    say(f"{output}: {'stack' if stacks else 'mean'} of {len(members)} model{'s' if len(members) != 1 else ''}")
     return Path(output)
 
 

@@ -12,6 +12,7 @@ import ast
 import functools
 import importlib.metadata
 import importlib.util
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +138,8 @@ def hubconf_module(name: str) -> str:
 def _find(name: str) -> _Function:
     functions = _functions()
     if name not in functions:
+        if os.sep in name or os.path.isdir(name):
+            raise UpstreamError(f"upstream '{name}': no folder of an SFI upstream (`distilmos upstream sfi` makes one)")
         raise UpstreamError(
             f"unknown upstream '{name}'{suggest(name, [TINY, *functions])} ('distilmos upstream list' prints all "
             f"{len(functions) + 1})"

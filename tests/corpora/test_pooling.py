@@ -172,7 +172,7 @@ def test_what_cannot_be_pooled_is_named(tmp_path):
     assert "again/train-0" in DataDirectory.read(tmp_path / "pool" / "train").keys
     with pytest.raises(DataError, match=r"no dev set, which a corpus to train on needs"):
         pool(tmp_path / "pool2", [bvcc, corpus(tmp_path / "half", sets={"train": 2, "test": 2})])
-    with pytest.raises(DataError, match="no such folder; prepare the corpus first: distilmos corpus prepare somos"):
+    with pytest.raises(DataError, match="no such folder; make it: distilmos corpus prepare somos"):
         pool(tmp_path / "pool2", [bvcc, tmp_path / "somos"])
     with pytest.raises(DataError, match="no corpus 'bvvc' in the pool"):
         pool(tmp_path / "pool2", [bvcc], scales=["bvvc=1,5"])

@@ -176,7 +176,7 @@ def test_a_table_has_to_be_given_and_be_of_a_known_form(root, tmp_path):
         corpora.prepare("table", tmp_path / "data", data_root=root)
     with pytest.raises(DataError, match=r"labels\.xlsx: expected \.csv, \.tsv, \.tab, \.jsonl, \.ndjson, found '\.xlsx'"):
         corpora.prepare("table", tmp_path / "data", data_root=root, table="labels.xlsx")
-    with pytest.raises(DataError, match=r"absent\.csv is missing"):
+    with pytest.raises(DataError, match=r"absent\.csv: no such table"):
         corpora.prepare("table", tmp_path / "data", data_root=root, table="absent.csv")
 
 

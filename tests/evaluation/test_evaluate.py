@@ -211,6 +211,7 @@ def test_what_cannot_be_evaluated_is_refused_with_names(listening_test, without,
         ((good, data), {"system_truth": "rating"}, "did you mean 'ratings'"),
         ((good, without(data, "ratings")), {"system_truth": "ratings"}, "needs single ratings"),
         ((good, data), {"system_truth": "file"}, "--system-file"),
+        ((good, data), {"resamples": 0}, "resamples: expected at least 1, found 0"),
         (
             (good, data),
             {"system_truth": "file", "system_file": tmp_path / "means"},

@@ -196,6 +196,12 @@ def test_names_from_outside_are_shown_and_never_run(listening_test, tmp_path):
     assert all(png.stat().st_size > 1000 for png in write_plots(assess(path, data), tmp_path))
 
 
+def test_a_report_is_html_and_not_called_anything_else(listening_test, tmp_path):
+    with pytest.raises(DataError, match=r"x\.pdf: a report is an HTML file; expected the ending \.html, found '\.pdf'"):
+        write_report(listening_test.good, tmp_path / "x.pdf")
+    assert not (tmp_path / "x.pdf").exists()
+
+
 def test_a_failed_report_leaves_the_old_one(listening_test, tmp_path):
     output = tmp_path / "report.html"
     output.write_text("old")

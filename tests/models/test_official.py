@@ -55,10 +55,10 @@ def test_settings_that_shape_nothing_are_passed_over():
     ("settings", "message"),
     [
         ({"downsample_strides": "2"}, "downsample_strides: expected a list, found '2'"),
-        ({"hidden_dim": "256"}, "hidden_dim: expected int, found '256'"),
+        ({"hidden_dim": "256"}, "hidden_dim: expected a whole number, found '256'"),
         ({"hidden_dim": 0}, "hidden_dim: expected 1 or more, found 0"),
         ({"wavlm_cfg": "WavLM-Base.pt"}, "wavlm_cfg: expected a mapping"),
-        ({"wavlm_cfg": {"encoder_layers": "12"}}, "wavlm_cfg: encoder_layers: expected int"),
+        ({"wavlm_cfg": {"encoder_layers": "12"}}, "wavlm_cfg: encoder_layers: expected a whole number"),
         ({"wavlm_cfg": {"encoder_attention_heads": 0}}, "a width of 768 cannot be split over 0 attention heads"),
         ({"wavlm_cfg": {"layer_norm_first": True}}, "layer_norm_first: true is not supported"),
         (["wavlm"], "expected a mapping of keys to values, found list"),

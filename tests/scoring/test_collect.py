@@ -111,5 +111,5 @@ def test_nothing_to_score_is_said(tmp_path):
     (tmp_path / "in").mkdir()
     with pytest.raises(DataError, match="no audio files in this folder"):
         collect([tmp_path / "in"])
-    with pytest.raises(DataError, match="nothing to score"):
+    with pytest.raises(DataError, match="nothing to score: name files, folders"):
         collect(["-"], stdin=io.BytesIO(b"\n"))

@@ -161,6 +161,13 @@ def test_a_training_configuration_is_no_release(copy):
         load_release(copy)
 
 
+def test_an_experiment_named_in_place_of_its_model_is_told_where_the_model_is(copy):
+    experiment = copy.parent  # holds model/ and, as training leaves it, its own config.yaml
+    (experiment / "config.yaml").write_text("system: distilmos\n")
+    with pytest.raises(ModelError, match=re.escape(f"the model of this experiment is {experiment / 'model'}")):
+        load_release(experiment)
+
+
 def test_a_misspelt_key_is_an_error(copy):
     change_config(copy, lambda values: values["scoring_conf"].update(window_secs=values["scoring_conf"].pop("window_seconds")))
     with pytest.raises(ModelError, match="unknown key 'window_secs', did you mean 'window_seconds'"):
@@ -176,7 +183,7 @@ def test_an_interrupted_release_leaves_the_old_one(copy, model):
 
 
 def test_unknown_model_names_are_explained(tmp_path):
-    with pytest.raises(ModelError, match="no model 'nowhere': neither a bundled model"):
+    with pytest.raises(ModelError, match="no model 'nowhere' \\(known: mini"):
         models.load("nowhere")
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match="is a file; name the directory"):

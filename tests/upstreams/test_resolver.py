@@ -87,3 +87,8 @@ def test_most_upstreams_are_not_marked_as_broken(entries):
 def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(UpstreamError, match="did you mean 'wavlm_base_plus'"):
         resolver.entry("wavlm_base_pls")
+
+
+def test_a_path_that_holds_no_upstream_is_not_taken_for_a_name_of_s3prl():
+    with pytest.raises(UpstreamError, match="'exp/x/sfi/distilled': no folder of an SFI upstream"):
+        resolver.entry("exp/x/sfi/distilled")

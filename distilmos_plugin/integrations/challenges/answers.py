@@ -125,7 +125,7 @@ def _open(path: Path, problems: list[str]) -> tuple[str, bytes]:
             first = next((name for name in tables if name.rpartition("/")[2] in wanted), tables[0])
             return first, archive.read(first)
     except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _recognise(path: str | os.PathLike, lines: Sequence[Sequence[str]]) -> Challenge:

@@ -180,7 +180,7 @@ def challenge_named(name: str) -> Challenge:
         DataError: if it is unknown; the message suggests the nearest.
     """
     if name not in CHALLENGES:
-        raise DataError(f"unknown challenge '{name}'{suggest(name, CHALLENGES)}; known: {some(CHALLENGES, 50)}")
+        raise DataError(f"unknown challenge '{name}'{suggest(name, CHALLENGES)} (known: {some(CHALLENGES, 50)})")
     return CHALLENGES[name]
 
 

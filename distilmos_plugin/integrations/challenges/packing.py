@@ -179,7 +179,7 @@ def _listed(form: Challenge, lists: Paths) -> Ids | None:
         try:
             lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{form.name}: {file}: cannot be read: {error}") from None
+            raise DataError(f"{form.name}: {file}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
         expected[corpus] = tuple(stem(line.partition(",")[0].strip()) for line in lines if line.strip())
     return expected or None
 
