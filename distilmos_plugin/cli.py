@@ -93,8 +93,8 @@ def score(
         list[str],
         typer.Option(
             metavar="NAME",
-            help="Bundled name, folder (exp/<experiment>/model), hf:owner/repository[/folder][@revision], official:wavlm or "
-            "official:w2v2. Several: mean and spread too.",
+            help="Bundled name, folder (exp/<experiment>/model), hf:owner/repository[/folder][@revision], official:wavlm, "
+            "official:w2v2, public:dnsmos or public:distillmos. Several: mean and spread too.",
         ),
     ] = ["mini"],  # noqa: B006
     output: Annotated[
@@ -111,7 +111,9 @@ def score(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
-    batch_seconds: Annotated[float | None, typer.Option(help="Padded audio in a batch, seconds.")] = None,
+    batch_seconds: Annotated[
+        float | None, typer.Option(help="Padded audio in a batch, seconds; default: the model's.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Threads that read audio.")] = None,
     allow_pipes: Annotated[bool, typer.Option("--allow-pipes", help="Run the command pipes of a wav.scp.")] = False,
     signature: Annotated[bool, typer.Option("--signature", help="Print what would make the scores, and end.")] = False,
@@ -145,18 +147,20 @@ def score(
 
 @app.command("pseudo-label")
 def pseudo_label(
-    data: Annotated[Path, typer.Argument(help="Data directory; with --conf, the folder of a corpus' data directories.")],
+    data: Annotated[Path, typer.Argument(help="Data directory; with --conf, the folder of a corpus's data directories.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Data directory to write, or with --conf their folder.")],
     teacher: Annotated[
         list[str],
-        typer.Option(metavar="NAME", help="Model as for `distilmos score`, or public:dnsmos, public:distillmos; several."),
+        typer.Option(
+            metavar="NAME", help="Model as for `distilmos score`, or public:dnsmos, public:distillmos; may be repeated."
+        ),
     ] = [],  # noqa: B006
     conf: Annotated[
         Path | None, typer.Option("--conf", help="Label each set as this configuration's pseudo_conf says.")
     ] = None,
     settings: Settings = [],  # noqa: B006
 ) -> None:
-    """Write the scores of models as the labels of data directories.
+    """Write the scores of models as labels of data directories.
 
     The new directories point to the same audio and keep all other labels.
     """
@@ -311,15 +315,19 @@ def results(
     expdirs: Annotated[
         list[Path] | None, typer.Argument(help="Experiment directory, or several; none where nothing was run.")
     ] = None,
-    command: Annotated[str | None, typer.Option(help="The command line that made it, to be quoted.")] = None,
-    record: Annotated[Path | None, typer.Option(help="Put them into this RESULTS.md of a recipe too.")] = None,
-    corpus: Annotated[list[str] | None, typer.Option(help="A corpus of the recipe; may be given several times.")] = None,
+    command: Annotated[str | None, typer.Option(help="The command line that made the results, to be quoted.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Put the results into this RESULTS.md of a recipe too.")] = None,
+    corpus: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A corpus of the recipe; may be repeated.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="One file over all of the experiments.")] = None,
     against: Annotated[
-        list[Path] | None, typer.Option(help="Another experiment, for best-score ratio and difference; several times.")
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", help="Another experiment, for best-score ratio and difference; may be repeated."),
     ] = None,
 ) -> None:
-    """Write RESULTS.md of an experiment, or of a recipe (--record FILE --corpus NAME), or one table over many (-o)."""
+    """Write RESULTS.md of an experiment, or one table over many.
+
+    One experiment: its own RESULTS.md, and with --record FILE --corpus NAME that of a recipe. Several: --output FILE.
+    """
     from distilmos_plugin.errors import ConfigError
     from distilmos_plugin.evaluation.overview import write_overview
     from distilmos_plugin.evaluation.record import record_results
@@ -350,14 +358,21 @@ def release(expdir: Annotated[Path, typer.Argument(help="Experiment directory.")
 @app.command()
 def ensemble(
     output: Annotated[Path, typer.Argument(help="Folder to write; it is used as one model.")],
-    model: Annotated[list[str], typer.Option(metavar="NAME", help="Model, as of `distilmos score`; several.")],
+    model: Annotated[list[str], typer.Option(metavar="NAME", help="Model, as of `distilmos score`; may be repeated.")],
     scores: Annotated[
         list[Path],
-        typer.Option(help="Score file of each model, of clips it was not trained on: a ridge stack instead of the mean."),
+        typer.Option(
+            metavar="FILE", help="Score file of each model, of clips it was not trained on: a ridge stack instead of the mean."
+        ),
     ] = [],  # noqa: B006
-    data: Annotated[list[Path], typer.Option(help="Data directory with labels of these clips; one or several.")] = [],  # noqa: B006
+    data: Annotated[
+        list[Path], typer.Option(metavar="FOLDER", help="Data directory with labels of these clips; one or several.")
+    ] = [],  # noqa: B006
 ) -> None:
-    """Make one model of several: their mean, or a ridge stack fitted on out-of-fold scores."""
+    """Make one model of several: their mean, or a ridge stack.
+
+    A stack is fitted on scores of clips that the models were not trained on (--scores, --data).
+    """
     from distilmos_plugin.training.stacking import make_ensemble
 
     make_ensemble(output, model, scores, data)

@@ -185,3 +185,15 @@ def test_corpora_and_upstreams_are_listed(monkeypatch, capsys):
     assert any(line.startswith("wavlm_base_plus ") and "downloads" in line for line in lines)
     shown = run(monkeypatch, capsys, "upstream", "show", "tiny")[1]
     assert "50 frames a second" in shown
+
+
+@pytest.mark.parametrize("group", [(), ("corpus",), ("submit",), ("tokens",), ("upstream",), ("versa",)])
+def test_the_list_of_commands_says_whole_sentences(group, monkeypatch, capsys):
+    """At 80 columns; a longer first sentence would be cut in the middle."""
+    monkeypatch.setenv("COLUMNS", "80")
+    status, out, _ = run(monkeypatch, capsys, *group, "--help")
+    commands = out.partition("Commands:\n")[2].splitlines()
+    assert status == 0
+    assert commands
+    assert [line for line in commands if not line.endswith(".")] == []
+    assert [line for line in commands if line.endswith("...")] == []

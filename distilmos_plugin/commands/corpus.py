@@ -36,7 +36,9 @@ def prepare(
     ] = False,
     settings: Annotated[
         list[str],
-        typer.Option("--option", help="An option of this corpus alone, name=value; see `corpus show`."),
+        typer.Option(
+            "--option", metavar="NAME=VALUE", help="An option of this corpus alone; see `corpus show`; may be repeated."
+        ),
     ] = [],  # noqa: B006  typer copies it
 ) -> None:
     """Make the data directories of a corpus. A corpus that is complete and current is left alone."""
@@ -53,7 +55,10 @@ def export(
     output: Annotated[Path, typer.Option("-o", "--output", help="The table: .csv as SHEET has it, .jsonl as URGENT 2026.")],
     target: Annotated[str, typer.Option(help="What is the score, in a CSV.")] = "mos",
 ) -> None:
-    """Write a data directory as one table of another toolkit; the corpus `table` reads it again."""
+    """Write a data directory as one table of another toolkit.
+
+    The corpus `table` reads it again.
+    """
     from distilmos_plugin.corpora.export import export_table
     from distilmos_plugin.data.directory import DataDirectory
 
@@ -70,7 +75,7 @@ def list_all() -> None:
 
 @app.command("show")
 def show(name: Annotated[str, typer.Argument(help="Corpus: `distilmos corpus list` names them.")]) -> None:
-    """Say what a corpus is: source, licence, size, layout, options, citation."""
+    """Say what a corpus is: source, licence, size, options, citation."""
     from distilmos_plugin.corpora import importer
 
     print(inspect.cleandoc(importer(name).__doc__ or "").replace("``", ""))
@@ -97,10 +102,15 @@ def gather(
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The data directory.")],
-    part: Annotated[list[str], typer.Option("--set", help="Test set to take; default: all that are found.")] = [],  # noqa: B006
+    part: Annotated[
+        list[str], typer.Option("--set", metavar="SET", help="Test set to take, or several; default: all that are found.")
+    ] = [],  # noqa: B006
     allow_pipes: Annotated[bool, typer.Option("--allow-pipes", help="Take the command pipes of a wav.scp.")] = False,
 ) -> None:
-    """Gather what several synthesis systems made into one data directory, for `distilmos score` and `distilmos rank`."""
+    """Gather what synthesis systems made into one data directory.
+
+    It is what `distilmos score` and `distilmos rank` take.
+    """
     from distilmos_plugin.scoring.gather import gather
 
     gather(inputs, output, parts=part, allow_pipes=allow_pipes)
@@ -125,7 +135,10 @@ def text(
     scores: Annotated[Path, typer.Argument(help="Score file.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the files.")],
 ) -> None:
-    """Write scores as Kaldi text: utt2mos and so on, a key and a number a line."""
+    """Write scores as Kaldi text: utt2mos and so on.
+
+    Each line is a key and a number; clips without a score are left out.
+    """
     from distilmos_plugin.scoring.text import write_text
 
     write_text(scores, output)
@@ -136,11 +149,20 @@ def pool(
     corpora: Annotated[list[str], typer.Argument(help="Folders of data directories to train on, or name=folder.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the pooled data directories.")],
     test: Annotated[
-        list[str], typer.Option("--test", help="A corpus to test on only, out of domain: folder, or name=folder.")
+        list[str],
+        typer.Option(
+            "--test",
+            metavar="FOLDER",
+            help="A corpus to test on only, out of domain: folder, or name=folder; may be repeated.",
+        ),
     ] = [],  # noqa: B006
     scale: Annotated[
         list[str],
-        typer.Option("--scale", help="corpus=low,high: map its labels to the first corpus's scale, or to common=low,high."),
+        typer.Option(
+            "--scale",
+            metavar="NAME=LOW,HIGH",
+            help="The scale of a corpus: its labels are mapped to the first corpus's, or to common=low,high; may be repeated.",
+        ),
     ] = [],  # noqa: B006
 ) -> None:
     """Pool corpora: train and dev together, each one's tests apart."""

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 Conf = Annotated[Path, typer.Option("--conf", help="Configuration of the experiment, a file of conf/.")]
 Settings = Annotated[
-    list[str], typer.Option("--set", help="A setting instead of the configuration's: key=value, section.key=value.")
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting instead of the configuration's: key=value, section.key=value; may be repeated.",
+    ),
 ]
 
 

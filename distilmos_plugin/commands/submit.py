@@ -18,12 +18,19 @@ class ChallengeFirst(TyperGroup):
 
 
 app = typer.Typer(
-    help="Answers to the VoiceMOS and AudioMOS Challenges: `distilmos submit CHALLENGE scores.jsonl -o answer.zip` packs one.",
+    help="Answers to the VoiceMOS and AudioMOS Challenges.\n\n"
+    "`distilmos submit CHALLENGE scores.jsonl -o answer.zip` packs one.",
     no_args_is_help=True,
     cls=ChallengeFirst,
 )
-Data = Annotated[list[Path], typer.Option("--data", help="Data directory with the clips that are asked for; several may be.")]
-Ids = Annotated[list[Path], typer.Option("--ids", help="Or the challenge's own list of names (eval_list.txt).")]
+Data = Annotated[
+    list[Path],
+    typer.Option("--data", metavar="FOLDER", help="Data directory with the clips that are asked for; several may be."),
+]
+Ids = Annotated[
+    list[Path],
+    typer.Option("--ids", metavar="FILE", help="Or the challenge's own list of names (eval_list.txt); may be repeated."),
+]
 Columns = Annotated[
     str | None, typer.Option(help="Order of the columns, a,b,c, where the challenge's is not documented here.")
 ]
@@ -39,7 +46,10 @@ def pack(
     ids: Ids = [],  # noqa: B006
     columns: Columns = None,
 ) -> None:
-    """Pack scores as the zip file that a challenge takes; refused unless it is complete."""
+    """Pack scores as the zip file that a challenge takes.
+
+    An answer that is not complete is refused.
+    """
     from distilmos_plugin.integrations.challenges.packing import pack as pack_answer
 
     pack_answer(challenge, scores, output, data=data, ids=ids, columns=columns)
@@ -61,7 +71,9 @@ def check(
 @app.command("score")
 def score(
     answer: Annotated[Path, typer.Argument(help="Zip file, or the table in it.")],
-    data: Annotated[list[Path], typer.Option("--data", help="Data directory with the truth; several may be.")],
+    data: Annotated[
+        list[Path], typer.Option("--data", metavar="FOLDER", help="Data directory with the truth; several may be.")
+    ],
     challenge: Named = None,
     columns: Columns = None,
     system_truth: Annotated[str, typer.Option(help="scored-set, ratings or file: where a system's true score comes from.")] = (
@@ -87,7 +99,10 @@ def stage(
     sets: Annotated[list[str], typer.Argument(help="Test sets.")],
     columns: Columns = None,
 ) -> None:
-    """Pack the answers of the test sets that belong to a challenge: stage 7 of the recipe."""
+    """Pack the answers of test sets that belong to a challenge.
+
+    This is stage 7 of the recipe.
+    """
     from distilmos_plugin.integrations.challenges.packing import pack_stage
 
     scores = [expdir / name / "scores.jsonl" for name in sets]

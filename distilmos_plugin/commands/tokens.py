@@ -19,7 +19,10 @@ def learn(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the code book.")],
     settings: Settings = [],  # noqa: B006  typer copies it
 ) -> None:
-    """Fit a k-means code book to every chosen layer of the frozen upstream, in one pass over the audio."""
+    """Fit a k-means code book to every layer of the frozen upstream.
+
+    One pass over the audio; the configuration's token_conf chooses layers and clusters.
+    """
     from distilmos_plugin.tokens.stages import learn_stage
 
     learn_stage(read_config(conf, settings), data, output)

@@ -44,7 +44,10 @@ def sfi(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder; the upstream goes to <folder>/converted.")],
     settings: Settings = [],  # noqa: B006  typer copies it
 ) -> None:
-    """Convert the upstream of a configuration with sfi_conf into one that takes clips at 8 to 48 kHz as they are."""
+    """Make an upstream that takes clips at 8 to 48 kHz as they are.
+
+    It is converted from the upstream of a configuration with sfi_conf; without sfi_conf there is nothing to do.
+    """
     from distilmos_plugin.upstreams.sfi.stages import convert_stage
 
     convert_stage(read_config(conf, settings), output)
@@ -57,7 +60,10 @@ def distil(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the converted upstream; gets <folder>/distilled.")],
     settings: Settings = [],  # noqa: B006
 ) -> None:
-    """Teach a converted upstream to give at every rate what the upstream that it was made of gives at 16 kHz."""
+    """Teach a converted upstream to hear the same at every rate.
+
+    Its teacher is the upstream that it was made of, at 16 kHz.
+    """
     from distilmos_plugin.upstreams.sfi.stages import distil_stage
 
     distil_stage(read_config(conf, settings), data, output)
@@ -68,7 +74,10 @@ def plot(
     folder: Annotated[Path, typer.Argument(help="Folder of an SFI upstream.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the pictures.")],
 ) -> None:
-    """Draw the responses that an SFI upstream has learned, and the filters designed from them at each rate."""
+    """Draw the responses that an SFI upstream has learned.
+
+    A second picture has the filters designed from them at each rate.
+    """
     from distilmos_plugin.upstreams.sfi.figures import draw
 
     for path in draw(folder, output):

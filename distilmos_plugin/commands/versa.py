@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-app = typer.Typer(help="The metric in the plain versa-score: an import hook, on and off.", no_args_is_help=True)
+app = typer.Typer(help="The metric in plain versa-score: an import hook, on and off.", no_args_is_help=True)
 
 
 @app.command("enable")
