@@ -30,7 +30,7 @@ def record_results(output: str | os.PathLike, corpora: Sequence[str], expdir: st
         expdir: experiment directory with a ``RESULTS.md``; None where nothing was run.
 
     Raises:
-        DataError: if a corpus is unknown or the experiment has no results.
+        DataError: if a corpus is unknown, the experiment has no results, or the file is no recipe's.
     """
     output = Path(output)
     corpora = [name for corpus in corpora for name in corpus.split("+")]
@@ -38,6 +38,8 @@ def record_results(output: str | os.PathLike, corpora: Sequence[str], expdir: st
     head, sections = _parts(output)
     if not head:
         head = [f"# {output.resolve().parent.name}", "", *(f"- `{card.name}`: {card.title}" for card in cards)]
+    elif not any(line.startswith("- `") for line in head):  # a table over many experiments, say
+        raise DataError(f"{output}: not the results of a recipe, which name their corpora at the top; choose another file")
     if expdir is not None:
         name, body = _experiment(Path(expdir))
         sections[name] = body

@@ -24,15 +24,15 @@ while [ $# -gt 0 ]; do
         --*) name=${1#--}; name=${name//-/_}
              case " model set outdir device " in
                  *" $name "*) ;;
-                 *) echo "run.sh: unknown option $1 (./run.sh --help lists them)" >&2; exit 2 ;;
+                 *) echo "$0: unknown option $1 ($0 --help lists them)" >&2; exit 2 ;;
              esac
-             [ $# -ge 2 ] || { echo "run.sh: $1 needs a value" >&2; exit 2; }
+             [ $# -ge 2 ] || { echo "$0: $1 needs a value" >&2; exit 2; }
              printf -v "$name" %s "$2"
              shift 2 ;;
         *) systems+=("$1"); shift ;;
     esac
 done
-[ ${#systems[@]} -gt 0 ] || { usage >&2; exit 2; }
+[ ${#systems[@]} -gt 0 ] || { echo "$0: name the systems, folders or name=path ($0 --help)" >&2; exit 2; }
 
 . "$(dirname "$0")/../../path.sh"
 

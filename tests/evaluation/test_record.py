@@ -63,3 +63,11 @@ def test_a_recipe_of_several_corpora_keeps_its_head_when_one_of_them_is_run(tmp_
     assert "- `vmc2023_track2`: " in head
     text = record_results(output, ["vmc2023_track2"], experiment(tmp_path, "x")).read_text()
     assert text.startswith(head + "## x\n")
+
+
+def test_a_table_over_many_experiments_is_not_taken_for_the_results_of_a_recipe(tmp_path):
+    output = tmp_path / "RESULTS.md"
+    output.write_text(before := "# Results\n\n## First target of each system\n\n| experiment |\n")
+    with pytest.raises(DataError, match="not the results of a recipe"):
+        record_results(output, ["mini"], experiment(tmp_path, "a"))
+    assert output.read_text() == before
