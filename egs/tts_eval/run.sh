@@ -32,7 +32,7 @@ while [ $# -gt 0 ]; do
         *) systems+=("$1"); shift ;;
     esac
 done
-[ ${#systems[@]} -gt 0 ] || { echo "$0: name the systems, folders or name=path ($0 --help)" >&2; exit 2; }
+[ ${#systems[@]} -gt 0 ] || { usage >&2; echo "$0: name the systems: folders, or name=path" >&2; exit 2; }
 
 . "$(dirname "$0")/../../path.sh"
 
