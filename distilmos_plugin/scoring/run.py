@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import Counter
@@ -12,7 +13,7 @@ from pathlib import Path
 from distilmos_plugin.decoding import shown
 from distilmos_plugin.errors import DataError
 from distilmos_plugin.progress import Progress, say
-from distilmos_plugin.scoring.collect import collect
+from distilmos_plugin.scoring.collect import Clip, collect
 from distilmos_plugin.scoring.ensemble import Ensemble
 from distilmos_plugin.scoring.models import announce, load
 from distilmos_plugin.scoring.predictor import READERS, Predictor
@@ -141,12 +142,21 @@ def score_paths(
         )
     if summary or system_from is not None:
         print(format_summary(summarize(scores, system_from)))
+    _say_reasons(outcome, clips)
+    say(f"{outcome}" + (f"; {output}" if output is not None else ""))
+    return outcome
+
+
+def _say_reasons(outcome: Outcome, clips: Sequence[Clip]) -> None:
     for reason in outcome.reasons[:REASONS_SHOWN]:
         say(f"no score: {reason}")
     if len(outcome.reasons) > REASONS_SHOWN:
         say(f"no score: {len(outcome.reasons) - REASONS_SHOWN} more")
-    say(f"{outcome}" + (f"; {output}" if output is not None else ""))
-    return outcome
+    listed = [clip.path for clip in clips if clip.path and clip.path != clip.key and not os.path.isabs(clip.path)]
+    if not outcome.status["ok"] and listed and not any(map(os.path.lexists, listed)):
+        say(
+            f"relative paths of a wav.scp start at the working directory, {os.getcwd()}: is it the one that they were written for?"
+        )
 
 
 def load_all(names: Sequence[str | Path], device: str = "auto", precision: str = "fp32") -> Predictor | Ensemble:

@@ -68,6 +68,17 @@ def test_a_clip_without_a_score_is_exit_code_3_and_said(folder, release, tmp_pat
     assert f"no score: {tmp_path / 'missing.wav'}: no such file" in lines
 
 
+def test_a_data_directory_of_another_working_directory_is_recognised(folder, release, tmp_path, monkeypatch, capsys):
+    names = sorted(os.listdir(folder))
+    (tmp_path / "wav.scp").write_text("".join(f"utt{i} {folder.name}/{name}\n" for i, name in enumerate(names)))
+    monkeypatch.chdir(tmp_path)
+    assert score([tmp_path], release).exit_code == 3
+    assert f"relative paths of a wav.scp start at the working directory, {tmp_path}" in capsys.readouterr().err
+    monkeypatch.chdir(folder.parent)
+    assert score([tmp_path], release).exit_code == 0
+    assert "working directory" not in capsys.readouterr().err
+
+
 def test_without_an_output_there_is_a_table(folder, release, capsys):
     score([folder, "missing.wav"], release)
     lines = capsys.readouterr().out.splitlines()
