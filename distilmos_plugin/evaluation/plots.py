@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +86,7 @@ def write_plots(evaluation: Evaluation, output: Path) -> list[Path]:
 
 
 def evaluation_plots(evaluation: Evaluation) -> Iterator[Plot]:
-    """Yield all plots of the main target, then a scatter plot for each further one."""
+    """Yield all plots of the main target; of each further one its clips and, where there are any, its deviations."""
     main, *others = evaluation.pairs.values()
     yield scatter_plot("scatter_utterance", "Clips", main.utterance, main.target)
     if main.system is not None:
@@ -99,6 +99,9 @@ def evaluation_plots(evaluation: Evaluation) -> Iterator[Plot]:
         yield scatter_plot(
             f"scatter_utterance_{file_name(pairs.target)}", f"Clips: {unit(pairs.target)}", pairs.utterance, pairs.target
         )
+        if pairs.utterance.deviation is not None:
+            name, title = f"deviation_{file_name(pairs.target)}", f"Predicted standard deviation: {unit(pairs.target)}"
+            yield replace(deviation_plot(pairs), name=name, title=title)
 
 
 def unit(target: str) -> str:

@@ -72,6 +72,20 @@ def test_an_evaluation_shows_them_everywhere(listening_test, tmp_path):
     assert "Predicted standard deviation" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+def test_a_further_target_has_its_own_figures_and_plot(listening_test, tmp_path):
+    labels = listening_test.data.targets["mos"]
+    data = replace(listening_test.data, targets={"mos": labels, "sig": labels})
+    scores = [
+        replace(score, targets={"mos": score.mos, "sig": score.mos, "sig_std": 0.2})
+        for score in listening_test.scores(0.2, SIGNATURE, seed=1)
+    ]
+    figures = evaluate(write_scores(tmp_path / "scores.jsonl", scores), data, tmp_path, resamples=50)
+    assert figures["uncertainty"] is None
+    assert figures["targets"]["sig"]["uncertainty"]["deviation"] == pytest.approx(0.2)
+    assert [path.name for path in tmp_path.glob("deviation*.png")] == ["deviation_sig.png"]
+    assert "Predicted standard deviation: SIG" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_scores_without_deviations_have_no_such_figures(listening_test, tmp_path):
     figures = evaluate(listening_test.good, listening_test.data, tmp_path, resamples=50)
     assert figures["uncertainty"] is None
