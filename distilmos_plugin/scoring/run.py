@@ -154,9 +154,7 @@ def _say_reasons(outcome: Outcome, clips: Sequence[Clip]) -> None:
         say(f"no score: {len(outcome.reasons) - REASONS_SHOWN} more")
     listed = [clip.path for clip in clips if clip.path and clip.path != clip.key and not os.path.isabs(clip.path)]
     if not outcome.status["ok"] and listed and not any(map(os.path.lexists, listed)):
-        say(
-            f"relative paths of a wav.scp start at the working directory, {os.getcwd()}: is it the one that they were written for?"
-        )
+        say(f"relative paths of a wav.scp start at the working directory, {os.getcwd()}; were these written for it?")
 
 
 def load_all(names: Sequence[str | Path], device: str = "auto", precision: str = "fp32") -> Predictor | Ensemble:
