@@ -17,6 +17,7 @@ app = typer.Typer(
     name="distilmos",
     help="Predict the mean opinion score (MOS) of speech without a reference: train, score, evaluate.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

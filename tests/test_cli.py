@@ -197,3 +197,8 @@ def test_the_list_of_commands_says_whole_sentences(group, monkeypatch, capsys):
     assert commands
     assert [line for line in commands if not line.endswith(".")] == []
     assert [line for line in commands if line.endswith("...")] == []
+
+
+@pytest.mark.parametrize("command", [(), ("score",), ("corpus",), ("submit",), ("corpus", "check")])
+def test_help_has_a_short_name_too(command, monkeypatch, capsys):
+    assert run(monkeypatch, capsys, *command, "-h") == run(monkeypatch, capsys, *command, "--help")
