@@ -226,4 +226,4 @@ fi
 
 echo >&2
 echo "run.sh: done in $((SECONDS - begun)) s" >&2
-[ -f "$expdir/RESULTS.md" ] && [ "$stop_stage" -ge 6 ] && sed -n '/^## Environment/q;/^|/p' "$expdir/RESULTS.md" >&2 || true
+[ -f "$expdir/RESULTS.md" ] && [ "$stop_stage" -ge 6 ] && sed -n '/^## Environment/q;/^[|#*]/p' "$expdir/RESULTS.md" >&2 || true
