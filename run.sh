@@ -67,6 +67,7 @@ done
 for name in stage stop_stage nnodes nj; do
     case ${!name} in '' | *[!0-9]*) echo "run.sh: --$name needs a number, found '${!name}'" >&2; exit 2 ;; esac
 done
+[ "$stage" -le "$stop_stage" ] || { echo "run.sh: --stage $stage comes after --stop_stage $stop_stage" >&2; exit 2; }
 case $trainer in lightning | espnet) ;; *) echo "run.sh: --trainer is lightning or espnet, found '$trainer'" >&2; exit 2 ;; esac
 
 cd "$(dirname "$0")"
@@ -196,8 +197,10 @@ if [ -z "$test_sets" ] && [ -d "$datadir" ]; then
 fi
 if begin 5 "inference"; then
     for set in $test_sets; do
-        run distilmos score "$datadir/$set" --model "$model" -o "$expdir/$set/scores.jsonl" $([ "$again" ] || echo --resume) ||
-            [ $? -eq 3 ]  # 3: some clips got no score; they are listed, and the evaluation counts them
+        run distilmos score "$datadir/$set" --model "$model" -o "$expdir/$set/scores.jsonl" $([ "$again" ] || echo --resume) || {
+            code=$?  # 3: some clips got no score; they are listed, and the evaluation counts them
+            [ $code -eq 3 ] || exit $code
+        }
     done
     finish 5 "$(for set in $test_sets; do printf '%s ' "$expdir/$set/scores.jsonl"; done)"
 fi

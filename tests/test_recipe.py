@@ -82,6 +82,7 @@ def test_a_second_call_does_nothing_and_says_so(finished):
         (["--conf", "conf/none.yaml"], "no such configuration: conf/none.yaml"),
         (["--trainer", "espnt"], "--trainer is lightning or espnet, found 'espnt'"),
         (["4"], "'4' is not an option"),
+        (["--stage", "5", "--stop_stage", "3"], "--stage 5 comes after --stop_stage 3"),
     ],
 )
 def test_a_wrong_option_is_named(options, message):
