@@ -259,7 +259,9 @@ def _rows(root: Root, file: str) -> list[Row]:
     if suffix not in (*DELIMITERS, *JSON_LINES):
         raise DataError(f"{root.card.name}: {file}: expected {some((*DELIMITERS, *JSON_LINES), 9)}, found '{suffix}'")
     if not (root.path / file).is_file():
-        raise DataError(f"{root.card.name}: {root.path / file}: no such table; expected the file below --data-root that the option `table` names")
+        raise DataError(
+            f"{root.card.name}: {root.path / file}: no such table; expected below --data-root what the option `table` names"
+        )
     if suffix in JSON_LINES:
         return _json_lines(root, root.file(file))
     return root.table(file, delimiter=DELIMITERS[suffix])
