@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from distilmos_plugin.upstreams.frames import lengthened
+
 LayerWeighting = Literal["entmax", "softmax", "last"]
 
 
@@ -176,7 +178,9 @@ class BidirectionalLSTM(nn.LSTM):
 
     def _direction(self, frames: Tensor, weights: list[Tensor]) -> Tensor:
         start = frames.new_zeros(1, len(frames), self.hidden_size)
-        return torch.lstm(frames, (start, start), weights, True, 1, 0.0, self.training, False, True)[0]
+        length = frames.shape[1]
+        frames = functional.pad(frames, (0, 0, 0, lengthened(length) - length))
+        return torch.lstm(frames, (start, start), weights, True, 1, 0.0, self.training, False, True)[0][:, :length]
 
 
 class Decoder(nn.Module):

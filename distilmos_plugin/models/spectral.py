@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from distilmos_plugin.models.layers import frame_mask
 from distilmos_plugin.models.prediction import Waveforms
+from distilmos_plugin.upstreams.frames import lengthened
 
 LOWEST_MEL = 80.0  # of the initial filters; the reference code
 TOP_EDGE = 7700.0  # Hz, of the initial filters: what the reference code's integer division under Python 2 gives
@@ -146,13 +147,19 @@ class SpectralConvolutions(nn.Module):
 
     def forward(self, planes: Tensor, lengths: Tensor) -> Tensor:
         """Map ``[B, planes, T, bins]``, zero past each length, to frames ``[B, T, dim]``, zero past each length."""
-        mask = frame_mask(lengths, planes.shape[2])[:, None, :, None]
+        frames = planes.shape[2]
+        if planes.device.type == "cpu":
+            planes = functional.pad(planes, (0, 0, 0, lengthened(frames) - frames))
+        mask = frame_mask(lengths, planes.shape[2])[:, None, :, None].to(planes.dtype)
         planes = planes.contiguous(memory_format=torch.channels_last)  # which CPUs and GPUs convolve faster
         for convolution, stride in zip(self.convolutions, self.strides, strict=True):
             bins = planes.shape[-1]
             missing = (-(-bins // stride) - 1) * stride + 3 - bins
-            planes = convolution(functional.pad(planes, (missing // 2, missing - missing // 2))).relu() * mask
-        return planes.permute(0, 2, 3, 1).flatten(2)  # frequency by frequency, as the reference code lays it out
+            if missing % 2:  # the odd one on the right
+                planes = functional.pad(planes, (0, 1))
+            padding, weight = (1, missing // 2), convolution.weight
+            planes = functional.conv2d(planes, weight, convolution.bias, convolution.stride, padding).mul_(mask).relu_()
+        return planes[:, :, :frames].permute(0, 2, 3, 1).flatten(2)  # frequency by frequency, as the reference code lays it out
 
 
 def normalised(waveforms: Waveforms) -> list[Tensor]:

@@ -10,9 +10,8 @@ So the convolutional front end is run clip by clip on unpadded audio, and the ma
 clip, GroupNorm sees what it sees alone, and the front end takes half the time on a CPU: its working set fits the cache and
 no padding is convolved (8 clips of 2 to 4 s, 512 channels, one core: 1.2 s instead of 2.3 s).
 
-On a CPU oneDNN compiles a convolution anew for every length that it has not seen lately, which for clips of many lengths can
-take longer than the convolution. So each convolution runs on its input lengthened to one of a few lengths, and the outputs
-that saw the added zeros are cut off: what stays is the same.
+On a CPU each convolution runs on its input lengthened to one of a few lengths (:func:`~distilmos_plugin.upstreams.frames.
+lengthened`), and the outputs that saw the added zeros are cut off: what stays is the same.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from distilmos_plugin.upstreams.frames import Framing
+from distilmos_plugin.upstreams.frames import Framing, lengthened
 
 # WavLM hands torch a boolean padding mask beside a float position bias; torch takes it and says so at every first call.
 warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask and attn_mask", category=UserWarning)
@@ -93,16 +92,6 @@ def _convolve_few_lengths(convolution: nn.Conv1d) -> None:
         length = signal.shape[-1]
         if signal.device.type != "cpu" or length < reach:
             return convolve(signal)
-        return convolve(F.pad(signal, (0, _lengthened(length) - length)))[..., : (length - reach) // convolution.stride[0] + 1]
+        return convolve(F.pad(signal, (0, lengthened(length) - length)))[..., : (length - reach) // convolution.stride[0] + 1]
 
     convolution.forward = forward
-
-
-def _lengthened(length: int) -> int:
-    """Round a length up to one of 16 in every octave: by 6 % at most.
-
-    >>> [_lengthened(n) for n in (5, 33, 1000, 16001)]
-    [5, 34, 1024, 16384]
-    """
-    step = 1 << max(0, length.bit_length() - 5)
-    return -(-length // step) * step
