@@ -47,7 +47,8 @@ class SSLLayerMOSConfig(SystemConfig):
         layers: the layer that is read; of several, a softmax-weighted mean.
         channels: of the convolutions over the hidden states; the second and each later one is followed by pooling.
         hidden_dims: of the perceptrons for mean and variance.
-        dropout: behind each convolution.
+        dropout: behind each convolution and the pooling that follows it. With ``fixed_seconds`` before the pooling, as
+            published: there a maximum picks what dropout has scaled up, so that scores spread less in use than in training.
         fixed_seconds: repeat and cut every clip to this length, and build the published network for it. None: any length.
     """
 
@@ -205,7 +206,7 @@ class LayerBranch(nn.Module):
     Args:
         dim: width of the hidden states.
         channels: of each convolution; pooling follows all but the first.
-        dropout: behind each of them.
+        dropout: behind each of them and its pooling; in the published network before the pooling.
         num_frames: of every clip, for the published network; None for clips of any length. Then convolutions see zeros beyond
             a clip's ends, as many frames come out as go in, and the last window of a pooling may be short.
 
@@ -238,12 +239,14 @@ class LayerBranch(nn.Module):
             return self._published(frames.transpose(1, 2))
         frames = zero_padding(frames, lengths)
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            frames = norm(conv(frames.transpose(1, 2)).transpose(1, 2))
-            frames = zero_padding(self.dropout(functional.relu(frames)), lengths)  # from here on 0 is also the least value
-            if number:
+            frames = zero_padding(functional.relu(norm(conv(frames.transpose(1, 2)).transpose(1, 2))), lengths)
+            if number:  # 0 is the least value, so that padding is no maximum
                 frames = functional.max_pool1d(frames.transpose(1, 2), POOL, ceil_mode=True).transpose(1, 2)
                 lengths = (lengths + POOL - 1) // POOL
-        return torch.cat([masked_mean(frames, frame_mask(lengths, frames.shape[1])), frames.amax(dim=1)], dim=1)
+            if number + 1 < len(self.convs):
+                frames = self.dropout(frames)
+        pooled = torch.cat([masked_mean(frames, frame_mask(lengths, frames.shape[1])), frames.amax(dim=1)], dim=1)
+        return self.dropout(pooled)
 
     def _published(self, channels: Tensor) -> Tensor:
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):

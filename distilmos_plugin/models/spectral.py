@@ -159,7 +159,7 @@ class SpectralConvolutions(nn.Module):
                 planes = functional.pad(planes, (0, 1))
             padding, weight = (1, missing // 2), convolution.weight
             planes = functional.conv2d(planes, weight, convolution.bias, convolution.stride, padding).mul_(mask).relu_()
-        return planes[:, :, :frames].permute(0, 2, 3, 1).flatten(2)  # frequency by frequency, as the reference code lays it out
+        return planes[:, :, :frames].permute(0, 2, 3, 1).flatten(2)  # frequency by frequency, as in the reference code
 
 
 def normalised(waveforms: Waveforms) -> list[Tensor]:
