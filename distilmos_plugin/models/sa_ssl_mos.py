@@ -47,7 +47,7 @@ class SSLLayerMOSConfig(SystemConfig):
         layers: the layer that is read; of several, a softmax-weighted mean.
         channels: of the convolutions over the hidden states; the second and each later one is followed by pooling.
         hidden_dims: of the perceptrons for mean and variance.
-        dropout: behind each convolution and the pooling that follows it. With ``fixed_seconds`` before the pooling, as
+        dropout: behind poolings, and behind convolutions over the layer that have none. With ``fixed_seconds`` before them, as
             published: there a maximum picks what dropout has scaled up, so that scores spread less in use than in training.
         fixed_seconds: repeat and cut every clip to this length, and build the published network for it. None: any length.
     """
@@ -167,7 +167,11 @@ class SASSLMOS(SSLLayerMOS):
     def _more_branches(self) -> int:
         conf = self.conf
         self.spm = SpectrogramBranch(
-            conf.spectrogram_channels, conf.dropout, conf.bands, with_mean=conf.spectrogram_pooling == "mean_max"
+            conf.spectrogram_channels,
+            conf.dropout,
+            conf.bands,
+            with_mean=conf.spectrogram_pooling == "mean_max",
+            published=conf.fixed_seconds is not None,
         )
         return self.spm.dim
 
@@ -261,17 +265,20 @@ class SpectrogramBranch(nn.Module):
 
     Args:
         channels: of each convolution.
-        dropout: behind all but the last.
+        dropout: of what comes out; in the published network behind all convolutions but the last.
         bands: of frequency, with a maximum each.
         with_mean: also take the mean over the time and frequencies of each band.
+        published: whether dropout is where the published network has it.
 
     Attributes:
         dim: of the output.
     """
 
-    def __init__(self, channels: Sequence[int], dropout: float, bands: int, with_mean: bool = False) -> None:
+    def __init__(
+        self, channels: Sequence[int], dropout: float, bands: int, with_mean: bool = False, published: bool = False
+    ) -> None:
         super().__init__()
-        self.dropout, self.bands, self.with_mean = nn.Dropout(dropout), bands, with_mean
+        self.dropout, self.bands, self.with_mean, self.published = nn.Dropout(dropout), bands, with_mean, published
         self.dim = bands * channels[-1] * (1 + with_mean)
         widths = (1, *channels)
         self.convs = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in itertools.pairwise(widths))
@@ -287,13 +294,13 @@ class SpectrogramBranch(nn.Module):
             if number == 1:
                 maps, lengths = functional.max_pool2d(maps, SPECTROGRAM_POOL), lengths // SPECTROGRAM_POOL
                 maps = maps.masked_fill(~frame_mask(lengths, maps.shape[2])[:, None, :, None], 0.0)
-            if number + 1 < len(self.convs):
+            if self.published and number + 1 < len(self.convs):
                 maps = self.dropout(maps)
         pooled = functional.adaptive_max_pool2d(maps, (1, self.bands)).flatten(1)
-        if not self.with_mean:
-            return pooled
-        over_time = maps.float().sum(dim=2) / lengths[:, None, None]
-        return torch.cat([pooled, functional.adaptive_avg_pool1d(over_time, self.bands).flatten(1)], dim=1)
+        if self.with_mean:
+            over_time = maps.float().sum(dim=2) / lengths[:, None, None]
+            pooled = torch.cat([pooled, functional.adaptive_avg_pool1d(over_time, self.bands).flatten(1)], dim=1)
+        return pooled if self.published else self.dropout(pooled)
 
 
 def _perceptron(dim: int, hidden_dims: Sequence[int], outputs: int) -> nn.Sequential:
