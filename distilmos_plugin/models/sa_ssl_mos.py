@@ -47,8 +47,7 @@ class SSLLayerMOSConfig(SystemConfig):
         layers: the layer that is read; of several, a softmax-weighted mean.
         channels: of the convolutions over the hidden states; the second and each later one is followed by pooling.
         hidden_dims: of the perceptrons for mean and variance.
-        dropout: behind poolings, and behind convolutions over the layer that have none. With ``fixed_seconds`` before them, as
-            published: there a maximum picks what dropout has scaled up, so that scores spread less in use than in training.
+        dropout: behind each convolution.
         fixed_seconds: repeat and cut every clip to this length, and build the published network for it. None: any length.
     """
 
@@ -167,11 +166,7 @@ class SASSLMOS(SSLLayerMOS):
     def _more_branches(self) -> int:
         conf = self.conf
         self.spm = SpectrogramBranch(
-            conf.spectrogram_channels,
-            conf.dropout,
-            conf.bands,
-            with_mean=conf.spectrogram_pooling == "mean_max",
-            published=conf.fixed_seconds is not None,
+            conf.spectrogram_channels, conf.dropout, conf.bands, with_mean=conf.spectrogram_pooling == "mean_max"
         )
         return self.spm.dim
 
@@ -210,7 +205,7 @@ class LayerBranch(nn.Module):
     Args:
         dim: width of the hidden states.
         channels: of each convolution; pooling follows all but the first.
-        dropout: behind each of them and its pooling; in the published network before the pooling.
+        dropout: behind each of them.
         num_frames: of every clip, for the published network; None for clips of any length. Then convolutions see zeros beyond
             a clip's ends, as many frames come out as go in, and the last window of a pooling may be short.
 
@@ -243,14 +238,12 @@ class LayerBranch(nn.Module):
             return self._published(frames.transpose(1, 2))
         frames = zero_padding(frames, lengths)
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            frames = zero_padding(functional.relu(norm(conv(frames.transpose(1, 2)).transpose(1, 2))), lengths)
-            if number:  # 0 is the least value, so that padding is no maximum
+            frames = norm(conv(frames.transpose(1, 2)).transpose(1, 2))
+            frames = zero_padding(self.dropout(functional.relu(frames)), lengths)  # from here on 0 is also the least value
+            if number:
                 frames = functional.max_pool1d(frames.transpose(1, 2), POOL, ceil_mode=True).transpose(1, 2)
                 lengths = (lengths + POOL - 1) // POOL
-            if number + 1 < len(self.convs):
-                frames = self.dropout(frames)
-        pooled = torch.cat([masked_mean(frames, frame_mask(lengths, frames.shape[1])), frames.amax(dim=1)], dim=1)
-        return self.dropout(pooled)
+        return torch.cat([masked_mean(frames, frame_mask(lengths, frames.shape[1])), frames.amax(dim=1)], dim=1)
 
     def _published(self, channels: Tensor) -> Tensor:
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
@@ -265,20 +258,17 @@ class SpectrogramBranch(nn.Module):
 
     Args:
         channels: of each convolution.
-        dropout: of what comes out; in the published network behind all convolutions but the last.
+        dropout: behind all but the last.
         bands: of frequency, with a maximum each.
         with_mean: also take the mean over the time and frequencies of each band.
-        published: whether dropout is where the published network has it.
 
     Attributes:
         dim: of the output.
     """
 
-    def __init__(
-        self, channels: Sequence[int], dropout: float, bands: int, with_mean: bool = False, published: bool = False
-    ) -> None:
+    def __init__(self, channels: Sequence[int], dropout: float, bands: int, with_mean: bool = False) -> None:
         super().__init__()
-        self.dropout, self.bands, self.with_mean, self.published = nn.Dropout(dropout), bands, with_mean, published
+        self.dropout, self.bands, self.with_mean = nn.Dropout(dropout), bands, with_mean
         self.dim = bands * channels[-1] * (1 + with_mean)
         widths = (1, *channels)
         self.convs = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in itertools.pairwise(widths))
@@ -294,13 +284,13 @@ class SpectrogramBranch(nn.Module):
             if number == 1:
                 maps, lengths = functional.max_pool2d(maps, SPECTROGRAM_POOL), lengths // SPECTROGRAM_POOL
                 maps = maps.masked_fill(~frame_mask(lengths, maps.shape[2])[:, None, :, None], 0.0)
-            if self.published and number + 1 < len(self.convs):
+            if number + 1 < len(self.convs):
                 maps = self.dropout(maps)
         pooled = functional.adaptive_max_pool2d(maps, (1, self.bands)).flatten(1)
-        if self.with_mean:
-            over_time = maps.float().sum(dim=2) / lengths[:, None, None]
-            pooled = torch.cat([pooled, functional.adaptive_avg_pool1d(over_time, self.bands).flatten(1)], dim=1)
-        return pooled if self.published else self.dropout(pooled)
+        if not self.with_mean:
+            return pooled
+        over_time = maps.float().sum(dim=2) / lengths[:, None, None]
+        return torch.cat([pooled, functional.adaptive_avg_pool1d(over_time, self.bands).flatten(1)], dim=1)
 
 
 def _perceptron(dim: int, hidden_dims: Sequence[int], outputs: int) -> nn.Sequential:
