@@ -10,8 +10,8 @@ So the convolutional front end is run clip by clip on unpadded audio, and the ma
 clip, GroupNorm sees what it sees alone, and the front end takes half the time on a CPU: its working set fits the cache and
 no padding is convolved (8 clips of 2 to 4 s, 512 channels, one core: 1.2 s instead of 2.3 s).
 
-On a CPU each convolution runs on its input lengthened to one of a few lengths (:func:`~distilmos_plugin.upstreams.frames.
-lengthened`), and the outputs that saw the added zeros are cut off: what stays is the same.
+On a CPU each convolution runs on its input lengthened to one of a few lengths (``lengthened``), and the outputs that saw the
+added zeros are cut off: what stays is the same.
 """
 
 from __future__ import annotations
